@@ -1,0 +1,1 @@
+"""The peer agent: request -> swarm -> instance store."""

@@ -1,0 +1,1 @@
+"""Where instances boot from: the only code of the agent that creates or publishes files there."""

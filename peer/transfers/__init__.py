@@ -1,0 +1,1 @@
+"""Requests to bring an image to a destination: their states, their record, their way."""

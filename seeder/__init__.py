@@ -1,0 +1,1 @@
+"""Glance image -> torrent -> seeded: the role on the nodes that have the source data."""

@@ -1,0 +1,1 @@
+"""Where a seeder's images come from: a directory, or a Glance."""

@@ -1,0 +1,192 @@
+"""One torrent of the engine, as the roles see it: futures and plain values, no libtorrent types."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import libtorrent as lt
+
+from swarm.disk_errors import disk_error
+from swarm.engine import resume
+from swarm.errors import StorageFailed, SwarmError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from swarm.metainfo import Metainfo
+
+_LOG = logging.getLogger(__name__)
+
+#: A disk that does not answer for so long has failed.
+_DISK_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a torrent is. Bytes; totals count from when the torrent was added."""
+
+    done: int = 0
+    downloaded: int = 0
+    uploaded: int = 0
+    download_rate: int = 0
+    upload_rate: int = 0
+    peers: int = 0
+
+
+class Torrent:
+    """Made by :meth:`swarm.engine.Engine.add` only."""
+
+    def __init__(
+        self,
+        metainfo: Metainfo,
+        path: Path,
+        handle: lt.torrent_handle,
+        forget: Callable[[Torrent], Awaitable[None]],
+    ) -> None:
+        self.metainfo = metainfo
+        self.path = path
+        self.handle = handle
+        self._forget = forget
+        self._progress = Progress()
+        self._finished = asyncio.Event()
+        self._failure: asyncio.Future[SwarmError] = asyncio.get_running_loop().create_future()
+        self._disk = asyncio.Lock()
+        self._answers: deque[asyncio.Future[None]] = deque()
+        self._saved = b""
+
+    def progress(self) -> Progress:
+        """Return the latest figures; at most half a second old."""
+        return self._progress
+
+    async def finished(self) -> None:
+        """Wait until every piece has arrived and is verified; not yet until it is on disk.
+
+        Raises :class:`~swarm.errors.NoSpace` or :class:`~swarm.errors.StorageFailed` when the file
+        can't be written.
+        """
+        arrived = asyncio.ensure_future(self._finished.wait())
+        either: set[asyncio.Future[Any]] = {arrived, self._failure}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            arrived.cancel()
+        if self._failure.done():
+            raise self._failure.result()
+
+    async def failed(self) -> SwarmError:
+        """Wait until the file can't be read or written any more, and return why."""
+        return await asyncio.shield(self._failure)
+
+    async def flush(self) -> None:
+        """Wait until every verified byte is with the kernel.
+
+        "Finished" is not that: the pread back end has a write cache of its own, and a file read at
+        that moment can lack its last pieces. For the same reason a full disk may show only here.
+
+        Raises :class:`~swarm.errors.NoSpace` or :class:`~swarm.errors.StorageFailed` if a byte
+        could not be written.
+        """
+        await self._ask_disk(self.handle.flush_cache)
+        if self._failure.done():
+            raise self._failure.result()
+
+    async def save_resume(self) -> bytes | None:
+        """Return resume data that claim only what the kernel has, or None if nothing changed."""
+        pieces = await asyncio.to_thread(self._pieces)
+        await self.flush()  # after the look: everything that was seen is written now
+        blob = resume.pack(pieces)
+        if blob == self._saved:
+            return None
+        self._saved = blob
+        return blob
+
+    def _pieces(self) -> list[bool]:
+        try:
+            return list(self.handle.status(lt.torrent_handle.query_pieces).pieces)
+        except RuntimeError as error:
+            raise _stopped(self.path) from error
+
+    async def renamed(self, path: Path) -> None:
+        """Go on with the file at ``path``, where the caller has linked or renamed it."""
+        await self._ask_disk(lambda: self.handle.rename_file(0, str(path)))
+        self.path = path
+
+    async def remove(self) -> None:
+        """Leave the swarm. The file stays."""
+        await self._forget(self)
+
+    async def _ask_disk(self, ask: Callable[[], object]) -> None:
+        """Call ``ask`` and wait for the alert that answers it, one question at a time."""
+        async with self._disk:
+            answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._answers.append(answer)
+            ask()
+            try:
+                await asyncio.wait_for(answer, _DISK_SECONDS)
+            except asyncio.TimeoutError:
+                raise StorageFailed(
+                    f"the disk did not answer within {_DISK_SECONDS:.0f} s", path=str(self.path)
+                ) from None
+            finally:
+                if answer in self._answers:
+                    self._answers.remove(answer)
+
+    def hear(self, alert: lt.alert) -> None:
+        """Take one alert about this torrent; the engine calls this."""
+        match alert:
+            case lt.torrent_finished_alert():
+                self._finished.set()
+            case lt.cache_flushed_alert() | lt.file_renamed_alert():
+                self._answer()
+            case lt.fastresume_rejected_alert():
+                _LOG.warning("%s: resume data rejected: %s", self.path, alert.error.message())
+            case lt.file_rename_failed_alert():
+                self._answer(self._storage_error(alert.error))
+            case lt.file_error_alert():
+                self._fail(self._storage_error(alert.error))
+            case lt.torrent_error_alert():
+                self._fail(self._storage_error(alert.error))
+
+    def see(self, status: lt.torrent_status) -> None:
+        """Take new figures; the engine calls this."""
+        self._progress = Progress(
+            done=status.total_done,
+            downloaded=status.total_payload_download,
+            uploaded=status.total_payload_upload,
+            download_rate=status.download_payload_rate,
+            upload_rate=status.upload_payload_rate,
+            peers=status.num_peers,
+        )
+
+    def gone(self) -> None:
+        """Wake whoever waits: the torrent has left the session; the engine calls this."""
+        self._fail(_stopped(self.path))
+        while self._answers:
+            self._answer(_stopped(self.path))
+
+    def _answer(self, error: SwarmError | None = None) -> None:
+        if not self._answers:
+            return  # the asker gave up, or libtorrent flushed of its own accord
+        future = self._answers.popleft()
+        if future.done():
+            return
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+    def _fail(self, error: SwarmError) -> None:
+        if not self._failure.done():
+            self._failure.set_result(error)
+
+    def _storage_error(self, error: lt.error_code) -> SwarmError:
+        return disk_error(str(self.path), error.value(), error.message())
+
+
+def _stopped(path: Path) -> SwarmError:
+    return StorageFailed("the transfer was stopped", path=str(path))

@@ -1,0 +1,1 @@
+"""The few things that all our aiohttp servers share."""

@@ -1,0 +1,1 @@
+"""The tracker: who has what, who gets whom, and what is published."""

@@ -1,0 +1,1 @@
+"""Announces and scrapes: from a query string to the peers handed out."""

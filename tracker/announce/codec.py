@@ -1,0 +1,207 @@
+"""Announce and scrape over HTTP, as bytes: from query strings, to bencoded replies.
+
+Sources: BEP 3 (the protocol), BEP 7 (IPv6), BEP 21 (the event `paused`), BEP 23 (compact peers),
+BEP 24 (external ip), BEP 48 (scrape). Pure: nothing here knows a socket or a store.
+
+Two liberties. A reply is always compact, which BEP 23 allows and every client of today reads. And
+`ip=` is not looked at: a peer's address is where its connection comes from, or one node could put
+another's address, or a guest's, before a thousand others.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from swarm import bencode
+from swarm.errors import MalformedRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tracker.swarms.peer import Peer
+    from tracker.swarms.store import Counts
+
+_HASH_BYTES = 20
+_PEER_ID_BYTES = 20
+_MOST_SCRAPED = 50
+_MOST_BYTES = 1 << 63
+_NUMBER = re.compile(rb"-?[0-9]{1,19}")
+_IPV4_BYTES = 4
+
+
+class Event(enum.Enum):
+    """Why a client announces."""
+
+    NONE = b""
+    STARTED = b"started"
+    STOPPED = b"stopped"
+    COMPLETED = b"completed"
+    #: It wants no more of the torrent, complete or not (BEP 21); libtorrent sends it.
+    PAUSED = b"paused"
+
+
+@dataclass(frozen=True)
+class AnnounceQuery:
+    """What a client says of itself and asks for."""
+
+    #: SHA-1 info-hash, or the first 20 bytes of a v2 one (BEP 52).
+    info_hash: bytes
+    peer_id: bytes
+    port: int
+    #: Bytes, as the client counts them.
+    uploaded: int
+    downloaded: int
+    left: int
+    event: Event = Event.NONE
+    #: How many peers it would like; None leaves it to the tracker.
+    numwant: int | None = None
+    #: False from a client that would rather have the long form, which it does not get.
+    compact: bool = True
+
+
+@dataclass(frozen=True)
+class AnnounceReply:
+    """What the tracker answers to an announce."""
+
+    interval_seconds: int
+    min_interval_seconds: int
+    counts: Counts
+    peers: tuple[Peer, ...]
+    #: The asker's address as the tracker sees it (BEP 24): 4 or 16 bytes.
+    external_ip: bytes
+
+
+def parse_announce(query: bytes) -> AnnounceQuery:
+    """Return the announce in ``query``, the raw query string without its question mark.
+
+    Keys that are not known are passed over, as BEP 3 has clients add their own. Raises
+    :class:`~swarm.errors.MalformedRequest` in a sentence for the client's log.
+    """
+    values = _single_values(query)
+    return AnnounceQuery(
+        info_hash=_exactly(values, b"info_hash", _HASH_BYTES),
+        peer_id=_exactly(values, b"peer_id", _PEER_ID_BYTES),
+        port=_number(values, b"port", least=1, most=65535),
+        uploaded=_number(values, b"uploaded"),
+        downloaded=_number(values, b"downloaded"),
+        left=_number(values, b"left"),
+        event=_event(values.get(b"event", b"")),
+        numwant=_numwant(values),
+        compact=values.get(b"compact") != b"0",
+    )
+
+
+def parse_scrape(query: bytes) -> tuple[bytes, ...]:
+    """Return the info-hashes that a scrape names: 1 to 50, each of 20 bytes.
+
+    A scrape of everything is refused: it would tell a stranger what the cloud runs. Raises
+    :class:`~swarm.errors.MalformedRequest`.
+    """
+    hashes = [value for key, value in _pairs(query) if key == b"info_hash"]
+    if not 1 <= len(hashes) <= _MOST_SCRAPED:
+        raise MalformedRequest(f"info_hash: name 1 to {_MOST_SCRAPED} of them")
+    if any(len(value) != _HASH_BYTES for value in hashes):
+        raise MalformedRequest(f"info_hash: not {_HASH_BYTES} bytes")
+    return tuple(hashes)
+
+
+def _pairs(query: bytes) -> list[tuple[bytes, bytes]]:
+    """Split and decode as forms are (a plus sign is a space), but as bytes: hashes are no text."""
+    halves = (field.partition(b"=") for field in query.split(b"&") if field)
+    return [(_decoded(key), _decoded(value)) for key, _, value in halves]
+
+
+def _decoded(text: bytes) -> bytes:
+    return unquote_to_bytes(text.replace(b"+", b" "))
+
+
+def _single_values(query: bytes) -> dict[bytes, bytes]:
+    values: dict[bytes, bytes] = {}
+    for key, value in _pairs(query):
+        if key in values:
+            raise MalformedRequest(f"{_printable(key)}: given more than once")
+        values[key] = value
+    return values
+
+
+def _exactly(values: Mapping[bytes, bytes], key: bytes, length: int) -> bytes:
+    value = values.get(key)
+    if value is None:
+        raise MalformedRequest(f"{_printable(key)}: missing")
+    if len(value) != length:
+        raise MalformedRequest(f"{_printable(key)}: {len(value)} bytes instead of {length}")
+    return value
+
+
+def _number(
+    values: Mapping[bytes, bytes], key: bytes, *, least: int = 0, most: int = _MOST_BYTES - 1
+) -> int:
+    value = values.get(key)
+    if value is None:
+        raise MalformedRequest(f"{_printable(key)}: missing")
+    if not _NUMBER.fullmatch(value) or not least <= int(value) <= most:
+        raise MalformedRequest(f"{_printable(key)}: not a number from {least} to {most}")
+    return int(value)
+
+
+def _numwant(values: Mapping[bytes, bytes]) -> int | None:
+    if b"numwant" not in values:
+        return None
+    wanted = _number(values, b"numwant", least=-1)
+    return None if wanted < 0 else wanted  # some clients say -1 for "as you like"
+
+
+def _event(value: bytes) -> Event:
+    try:
+        return Event(value)
+    except ValueError:
+        raise MalformedRequest(f"event: {_printable(value)} is none of ours") from None
+
+
+def _printable(value: bytes) -> str:
+    return ascii(value[:40].decode("latin-1"))[1:-1]
+
+
+def encode_announce(reply: AnnounceReply) -> bytes:
+    """Return ``reply`` as the client reads it; `peers` is there even when it is empty.
+
+    libtorrent takes an answer with no list at all for a broken one.
+    """
+    message: dict[bytes, object] = {
+        b"complete": reply.counts.complete,
+        b"external ip": reply.external_ip,
+        b"incomplete": reply.counts.incomplete,
+        b"interval": reply.interval_seconds,
+        b"min interval": reply.min_interval_seconds,
+        b"peers": _compact(p for p in reply.peers if len(p.endpoint.address) == _IPV4_BYTES),
+    }
+    ipv6 = _compact(p for p in reply.peers if len(p.endpoint.address) != _IPV4_BYTES)
+    if ipv6:
+        message[b"peers6"] = ipv6
+    return bencode.encode(message)
+
+
+def _compact(peers: Iterable[Peer]) -> bytes:
+    return b"".join(p.endpoint.address + p.endpoint.port.to_bytes(2, "big") for p in peers)
+
+
+def encode_scrape(files: Mapping[bytes, Counts]) -> bytes:
+    """Return the counts of each info-hash (BEP 48)."""
+    return bencode.encode({b"files": {key: _file(counts) for key, counts in files.items()}})
+
+
+def _file(counts: Counts) -> dict[bytes, int]:
+    return {
+        b"complete": counts.complete,
+        b"downloaded": counts.downloaded,
+        b"incomplete": counts.incomplete,
+    }
+
+
+def encode_failure(reason: str) -> bytes:
+    """Return a refusal: one sentence, for the client's log (BEP 3)."""
+    return bencode.encode({b"failure reason": reason})

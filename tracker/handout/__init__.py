@@ -1,0 +1,1 @@
+"""Who gets whom: pure policies that choose peers for one asker."""

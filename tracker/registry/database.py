@@ -1,0 +1,97 @@
+"""The registry's database: an engine with the settings that each kind needs, and its schema.
+
+SQLite is the embedded default: one file, write-ahead log, foreign keys on. PostgreSQL and MariaDB
+need nothing set here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import TYPE_CHECKING
+
+import alembic.command
+import alembic.config
+import alembic.util
+import sqlalchemy.exc
+from sqlalchemy import event, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from swarm.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+#: How long SQLite waits for another process that writes, such as a backup.
+_BUSY_MILLISECONDS = 10_000
+
+
+def open_engine(url: str) -> AsyncEngine:
+    """Return an engine for ``url``; nothing is connected yet.
+
+    Raises :class:`~swarm.errors.ConfigurationError` for a URL that no asynchronous driver serves.
+    """
+    try:
+        engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError) as error:
+        raise ConfigurationError(
+            f"[tracker] database_url: {error}. It names an asynchronous driver, such as "
+            "sqlite+aiosqlite, postgresql+asyncpg or mysql+aiomysql."
+        ) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+    cursor.close()
+
+
+async def migrate(url: str) -> None:
+    """Bring the schema up to the newest revision, in a thread: Alembic reads files and blocks.
+
+    Raises :class:`~swarm.errors.ConfigurationError` if the database can't be opened or written.
+    """
+    try:
+        await asyncio.to_thread(_migrate, url)
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        alembic.util.CommandError,
+        sqlite3.Error,
+        OSError,
+    ) as error:
+        reason = getattr(error, "orig", None) or error
+        raise ConfigurationError(
+            f"[tracker] database_url: {make_url(url)!r} can't be brought up to date: {reason}"
+        ) from error
+
+
+def _migrate(url: str) -> None:
+    _check_file(make_url(url))
+    alembic.command.upgrade(alembic_config(url=url), "head")
+
+
+def _check_file(url: URL) -> None:
+    """Open a SQLite file once without a loop.
+
+    When aiosqlite can't open a file it leaves a thread behind, which then finds its loop closed.
+    """
+    if url.get_backend_name() != "sqlite":
+        return
+    if url.database in (None, "", ":memory:"):
+        raise ConfigurationError("[tracker] database_url: the registry needs a file to live in")
+    sqlite3.connect(url.database).close()
+
+
+def alembic_config(**attributes: object) -> alembic.config.Config:
+    """Return the configuration that Alembic runs our migrations by; for ``attributes`` see env."""
+    config = alembic.config.Config(attributes=attributes)
+    config.set_main_option("script_location", "tracker.registry:migrations")
+    config.set_main_option("path_separator", "os")
+    return config

@@ -1,0 +1,1 @@
+"""Who has what: the peers of each published torrent."""
