@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from swarm.errors import ImageUnknown, MalformedRequest, SwarmError
-from swarm.messages import TransferList, TransferRequest, Variant
+from swarm.messages import IMAGE_ID_PATTERN, TransferList, TransferRequest, Variant
 from swarm.web import server
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ _LOG = logging.getLogger(__name__)
 #: A request is some hundred bytes.
 _LIMIT_BYTES = 64 << 10
 _LOOK_UP_SECONDS = 2.0
-_GLANCE_URL = re.compile(
-    r"glance:(?://)?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
-)
+_GLANCE_URL = re.compile(rf"glance:(?://)?({IMAGE_ID_PATTERN})")
 
 
 def application(runner: Runner, tracker: TrackerClient) -> web.Application:

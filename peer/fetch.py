@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +16,7 @@ from urllib.parse import quote
 from swarm.agent_client import AgentClient
 from swarm.blocking import to_the_end
 from swarm.errors import AgentUnreachable, SwarmError
-from swarm.messages import TransferRequest, TransferState
+from swarm.messages import TransferRequest, TransferState, is_image_id
 from swarm.tracker_client import TrackerClient
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from swarm.messages import TransferDocument
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _POLL_SECONDS = 0.5
 #: An agent that is restarted goes on with the transfer; so long is it waited for.
 _AGENT_AWAY_SECONDS = 60.0
@@ -65,13 +63,10 @@ async def resolve(image: str, target: Target, *, tracker_url: str) -> tuple[str,
     The tracker is asked only for what is not said: the id of a name, or the name of a file. Raises
     :class:`~swarm.errors.ImageUnknown` or :class:`~swarm.errors.TrackerUnreachable`.
     """
-    if _UUID.fullmatch(image) and not target.is_directory:
+    if is_image_id(image) and not target.is_directory:
         return image, target.path
     async with TrackerClient(tracker_url) as tracker:
-        if _UUID.fullmatch(image):
-            found = await tracker.show_image(image)
-        else:
-            found = await tracker.find_image(image)
+        found = await tracker.find_image(image)
     name = file_name(found.name, found.id)
     return found.id, target.path / name if target.is_directory else target.path
 

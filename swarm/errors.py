@@ -116,7 +116,7 @@ class NotFound(SwarmError):
 class ImageUnknown(NotFound):
     """No source has an active image of that id."""
 
-    remedy = "Check the id with `swarm image list`; in Glance the image must be active."
+    remedy = "See `swarm image list` for ids and names; in Glance the image must be active."
 
 
 class TransferUnknown(NotFound):

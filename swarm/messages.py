@@ -7,18 +7,22 @@ member is an error and not silence.
 from __future__ import annotations
 
 import enum
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 #: Glance's ids are UUIDs in their canonical text form (glance/api/v2/images.py).
-ImageId = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"),
-]
+IMAGE_ID_PATTERN = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+ImageId = Annotated[str, StringConstraints(pattern=f"^{IMAGE_ID_PATTERN}$")]
 Text = Annotated[str, StringConstraints(max_length=1024)]
 Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]*$", max_length=256)]
+
+
+def is_image_id(text: str) -> bool:
+    """Tell whether ``text`` has the form of an image's id."""
+    return re.fullmatch(IMAGE_ID_PATTERN, text) is not None
 
 
 class Message(BaseModel):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from swarm import bencode
 from swarm.errors import MetainfoError
 from swarm.merkle import BLOCK_BYTES, HASH_BYTES, root_of_layer
-from swarm.messages import Variant
+from swarm.messages import IMAGE_ID_PATTERN, Variant
 from swarm.piece_hashes import SHA1_BYTES
 from swarm.torrent_version import ANNOUNCE_HASH_BYTES, InfoHashes, TorrentVersion
 
@@ -29,7 +29,7 @@ _SMALLEST_PIECE = 64 << 10
 _LARGEST_PIECE = 8 << 20
 _MOST_PIECES = 4096
 
-_NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(original|raw)")
+_NAME = re.compile(rf"({IMAGE_ID_PATTERN})\.(original|raw)")
 
 
 def piece_length(size: int) -> int:

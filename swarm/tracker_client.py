@@ -22,6 +22,7 @@ from swarm.messages import (
     Variant,
     VariantDocument,
     VariantReport,
+    is_image_id,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -64,14 +65,16 @@ class TrackerClient(HttpClient):
         return await self.call_for(ImageDocument, "GET", f"/v1/images/{image_id}")
 
     async def find_image(self, name_or_id: str) -> ImageDocument:
-        """Return the image of that id, else the newest one of that name.
+        """Return the image of that id, or the newest one of that name.
 
         Raises :class:`~swarm.errors.ImageUnknown`.
         """
+        if is_image_id(name_or_id):
+            return await self.show_image(name_or_id)
         named = await self.list_images(name=name_or_id)
-        if named:
-            return named[0]
-        return await self.show_image(name_or_id)
+        if not named:
+            raise errors.ImageUnknown(f"no image has the name {name_or_id!r}")
+        return named[0]
 
     async def fetch_torrent(
         self, image_id: str, variant: Variant, *, wait_seconds: float = 0.0

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from seeder import inspection
 from swarm.errors import ImageUnknown, SourceUnreachable
-from swarm.messages import ImageDescription
+from swarm.messages import ImageDescription, is_image_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,7 +28,6 @@ _LOG = logging.getLogger(__name__)
 
 #: The ids of files without a UUID in their names are made in this namespace.
 _NAMESPACE = uuid.UUID("5d3c6f0e-1f0b-5a53-9a0e-3a6c5f4f7a11")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SHA512 = re.compile(r"[0-9a-f]{128}", re.IGNORECASE)
 
 _HASH_SUFFIX = ".sha512"
@@ -159,9 +158,9 @@ class DirectorySource:
 
 def image_id(name: str, size: int, mtime_ns: int) -> str:
     """Return the id of a file: its stem if that is a UUID, else one made of the arguments."""
-    stem = name.partition(".")[0]
-    if _UUID.fullmatch(stem):
-        return stem.lower()
+    stem = name.partition(".")[0].lower()
+    if is_image_id(stem):
+        return stem
     return str(uuid.uuid5(_NAMESPACE, f"{name}:{size}:{mtime_ns}"))
 
 

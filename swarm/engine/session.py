@@ -221,7 +221,11 @@ class Engine:
             self._listening.set_result(port)
 
     def _cannot_listen(self, reason: str) -> None:
-        text = f"can't listen on {self.settings.interface} ([engine] listen_*): {reason}"
+        text = (
+            f"can't listen on {self.settings.interface} for peers: {reason}; choose another "
+            "[engine] listen_address or listen_port (--engine-address, --engine-port; port 0 takes "
+            "a free one)"
+        )
         if self._listening is not None and not self._listening.done():
             self._listening.set_exception(ConfigurationError(text))
         else:

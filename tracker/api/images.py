@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +18,7 @@ from swarm.messages import (
     Text,
     Variant,
     VariantReport,
+    is_image_id,
 )
 from swarm.web.server import explain, json_body, problem_response, read_body, wait_seconds
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from tracker.catalogue import Catalogue
     from tracker.conversions import Conversions
 
-#: As swarm.messages.ImageId; a path that does not fit it can't name an image.
-_IMAGE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_WAIT_SECONDS = 600.0
 _RETRY_SECONDS = 2
 _TORRENT = "application/x-bittorrent"
@@ -106,7 +104,7 @@ class ImagesApi:
 
 def _image_id(request: web.Request) -> str:
     image_id = request.match_info["id"]
-    if not _IMAGE_ID.fullmatch(image_id):
+    if not is_image_id(image_id):
         raise ImageUnknown(f"{image_id[:64]!r} is not an image id, which is a UUID in lower case")
     return image_id
 

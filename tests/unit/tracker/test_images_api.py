@@ -45,8 +45,12 @@ def test_registered_images_are_listed_newest_first(tmp_path: Path) -> None:
             assert [image.id for image in await t.list_images(name="b")] == ids[:0:-1]
             assert (await t.find_image("b")).id == ids[2]
             assert (await t.find_image(ids[0])).name == "a"
-            for unknown in ("c", ABSENT, lab.IMAGE.upper()):
-                with pytest.raises(errors.ImageUnknown):
+            await t.register_image(lab.describe(ids[1], name=ids[0]))
+            assert (await t.find_image(ids[0])).name == "a", "a name that looks like an id"
+            with pytest.raises(errors.ImageUnknown):
+                await t.find_image(ABSENT)
+            for unknown in ("c", lab.IMAGE.upper()):
+                with pytest.raises(errors.ImageUnknown, match=f"no image has the name '{unknown}'"):
                     await t.find_image(unknown)
 
     asyncio.run(scenario())

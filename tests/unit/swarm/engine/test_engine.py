@@ -326,7 +326,7 @@ def test_a_taken_port_is_a_configuration_error() -> None:
     async def run() -> None:
         async with engines(1) as (one,):
             taken = EngineSettings(listen_address="127.0.0.2", listen_port=one.port)
-            with pytest.raises(ConfigurationError, match="listen"):
+            with pytest.raises(ConfigurationError, match=r"choose another.*listen_port"):
                 async with Engine(taken):
                     pass
 
