@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from swarm.deadline import within
 from swarm.errors import ImageUnknown, MalformedRequest, SwarmError
 from swarm.messages import IMAGE_ID_PATTERN, TransferList, TransferRequest, Variant
 from swarm.web import server
@@ -94,7 +95,7 @@ async def check_image(tracker: TrackerClient, image_id: str) -> None:
     It gets two seconds. Whatever else it says, or nothing: the transfer is taken in, and waits.
     """
     try:
-        await asyncio.wait_for(_look_up(tracker, image_id), _LOOK_UP_SECONDS)
+        await within(_LOOK_UP_SECONDS, _look_up(tracker, image_id))
     except ImageUnknown:
         raise
     except (SwarmError, asyncio.TimeoutError) as error:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from swarm.agent_client import AgentClient
 from swarm.blocking import to_the_end
+from swarm.deadline import within
 from swarm.errors import AgentUnreachable, SwarmError
 from swarm.messages import TransferRequest, TransferState, is_image_id
 from swarm.tracker_client import TrackerClient
@@ -147,7 +148,7 @@ async def _look(
 
 async def _cancel(agent: AgentClient, transfer_id: str) -> bool:
     try:
-        await asyncio.wait_for(agent.cancel_transfer(transfer_id), _CANCEL_SECONDS)
+        await within(_CANCEL_SECONDS, agent.cancel_transfer(transfer_id))
     except (SwarmError, asyncio.TimeoutError):
         return False
     return True

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from seeder.raw import check_has_raw_form
 from swarm.blocking import in_thread
+from swarm.deadline import within
 from swarm.errors import ImageRefused, ImageUnknown, SourceUnreachable, SwarmError, Unavailable
 from swarm.messages import Variant
 
@@ -104,7 +105,7 @@ class Discovery:
             except SwarmError as error:
                 _LOG.error("discovery: %s", error.detail)
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._poll_seconds)
+                await within(self._poll_seconds, self._wake.wait())
 
     async def look(self) -> None:
         """List the source once and act on it."""

@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 
+from swarm.deadline import within
 from swarm.errors import ImageFailed, NoSpace, StorageFailed
 
 #: What Nova allows `qemu-img info` (nova/privsep/qemu.py, QEMU_IMG_LIMITS).
@@ -43,7 +44,7 @@ async def run(*arguments: str, timeout_seconds: float, limits: tuple[str, ...] =
     except FileNotFoundError as error:
         raise StorageFailed("qemu-img is not installed on this seeder") from error
     try:
-        output, complaint = await asyncio.wait_for(_output(process), timeout_seconds)
+        output, complaint = await within(timeout_seconds, _output(process))
     except asyncio.TimeoutError as error:
         raise ImageFailed(
             f"qemu-img {arguments[0]} took longer than {timeout_seconds:g} s"

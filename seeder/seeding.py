@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from seeder.jobs import Agenda, Job, JobKey, JobState
 from seeder.raw import check_has_raw_form
 from swarm.blocking import in_thread
+from swarm.deadline import within
 from swarm.errors import (
     ImageRefused,
     ImageUnknown,
@@ -185,7 +186,7 @@ class Seeding:
             if job is None:
                 pause = self._agenda.seconds_to_next(time.monotonic())
                 with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), pause)
+                    await within(pause, self._changed.wait())
             else:
                 await self._do(job)
 

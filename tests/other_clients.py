@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 import aiohttp
 import pytest
 
+from swarm.deadline import within
 from swarm.fleet import die_with, free_port
 from tests.waiting import until_async
 
@@ -111,7 +112,7 @@ class OtherClient:
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(self.stop_signal)
         try:
-            await asyncio.wait_for(self.process.wait(), _STOP_SECONDS)
+            await within(_STOP_SECONDS, self.process.wait())
         except asyncio.TimeoutError:
             os.killpg(self.process.pid, signal.SIGKILL)  # it leads a group of its own
             await self.process.wait()

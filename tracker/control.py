@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pydantic
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
+from swarm.deadline import within
 from swarm.messages import Convert, Hello, Refusal
 from tracker.demands import MOST_DEMANDS
 
@@ -138,7 +139,7 @@ class Control:
 
 async def _hello(socket: web.WebSocketResponse) -> Hello | None:
     try:
-        message = await asyncio.wait_for(socket.receive(), _HELLO_SECONDS)
+        message = await within(_HELLO_SECONDS, socket.receive())
     except asyncio.TimeoutError:
         return None
     if message.type is not WSMsgType.TEXT:
@@ -153,6 +154,6 @@ async def _hello(socket: web.WebSocketResponse) -> Hello | None:
 async def _close(socket: web.WebSocketResponse, code: WSCloseCode, reason: str) -> None:
     """Say good-bye; does nothing to a socket that is closed."""
     try:
-        await asyncio.wait_for(socket.close(code=code, message=reason.encode()), 2 * _CLOSE_SECONDS)
+        await within(2 * _CLOSE_SECONDS, socket.close(code=code, message=reason.encode()))
     except asyncio.TimeoutError:
         _LOG.warning("a control channel did not close in time")

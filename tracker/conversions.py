@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from swarm.deadline import within
 from swarm.errors import ImageFailed, ImageNotReady, ImageUnknown, NoSeeder, Unavailable
 from swarm.messages import VariantState
 from swarm.web.problems import TABLE, error_of
@@ -170,6 +171,6 @@ def _first_outlook(wanted: Wanted, stored: StoredVariant | None) -> Outlook:
 
 async def _wait_for(change: asyncio.Event, seconds: float) -> None:
     try:
-        await asyncio.wait_for(change.wait(), seconds)
+        await within(seconds, change.wait())
     except asyncio.TimeoutError:
         return  # the caller looks once more, and at the clock

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from peer.transfers.states import FINAL
+from swarm.deadline import within
 from swarm.messages import (
     DestinationFormat,
     Failure,
@@ -106,7 +107,7 @@ class Transfer:
     async def ended(self, timeout_seconds: float) -> bool:
         """Wait until it has ended; False if it has not within ``timeout_seconds``."""
         try:
-            await asyncio.wait_for(self._end(), timeout_seconds)
+            await within(timeout_seconds, self._end())
         except asyncio.TimeoutError:
             return self.is_final
         return True

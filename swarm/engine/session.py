@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import libtorrent as lt
 
+from swarm.deadline import within
 from swarm.disk_errors import translated
 from swarm.engine import resume as resume_data
 from swarm.engine.alerts import AlertPump
@@ -67,7 +68,7 @@ class Engine:
         self._pump = AlertPump(self._session, self._hear)
         self._figures = asyncio.create_task(self._ask_for_figures(), name="engine figures")
         try:
-            self.port = await asyncio.wait_for(self._listening, _START_SECONDS)
+            self.port = await within(_START_SECONDS, self._listening)
         except BaseException:
             await self._close()
             raise
@@ -126,7 +127,7 @@ class Engine:
         self._added[key] = (metainfo, path, added)
         self._session.async_add_torrent(params)
         try:
-            return await asyncio.wait_for(asyncio.shield(added), _START_SECONDS)
+            return await within(_START_SECONDS, asyncio.shield(added))
         finally:
             self._added.pop(key, None)
 
@@ -174,7 +175,7 @@ class Engine:
         self._torrents.pop(torrent.handle, None)
         self._session.remove_torrent(torrent.handle)
         try:
-            await asyncio.wait_for(removed.wait(), _STOP_SECONDS)
+            await within(_STOP_SECONDS, removed.wait())
         except asyncio.TimeoutError:
             _LOG.warning("%s: libtorrent did not confirm its removal", torrent.metainfo.name)
         finally:

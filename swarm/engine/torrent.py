@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import libtorrent as lt
 
+from swarm.deadline import within
 from swarm.disk_errors import disk_error
 from swarm.engine import resume
 from swarm.errors import StorageFailed, SwarmError
@@ -56,7 +57,9 @@ class Torrent:
         self._finished = asyncio.Event()
         self._failure: asyncio.Future[SwarmError] = asyncio.get_running_loop().create_future()
         self._disk = asyncio.Lock()
-        self._answers: deque[asyncio.Future[None]] = deque()
+        #: What libtorrent has been asked and has not answered yet, in the order of the questions.
+        self._flushes: deque[asyncio.Future[None]] = deque()
+        self._renames: deque[asyncio.Future[None]] = deque()
         self._saved = b""
 
     def progress(self) -> Progress:
@@ -91,7 +94,7 @@ class Torrent:
         Raises :class:`~swarm.errors.NoSpace` or :class:`~swarm.errors.StorageFailed` if a byte
         could not be written.
         """
-        await self._ask_disk(self.handle.flush_cache)
+        await self._ask_disk(self._flushes, self.handle.flush_cache)
         if self._failure.done():
             raise self._failure.result()
 
@@ -113,40 +116,43 @@ class Torrent:
 
     async def renamed(self, path: Path) -> None:
         """Go on with the file at ``path``, where the caller has linked or renamed it."""
-        await self._ask_disk(lambda: self.handle.rename_file(0, str(path)))
+        await self._ask_disk(self._renames, lambda: self.handle.rename_file(0, str(path)))
         self.path = path
 
     async def remove(self) -> None:
         """Leave the swarm. The file stays."""
         await self._forget(self)
 
-    async def _ask_disk(self, ask: Callable[[], object]) -> None:
+    async def _ask_disk(
+        self, questions: deque[asyncio.Future[None]], ask: Callable[[], object]
+    ) -> None:
         """Call ``ask`` and wait for the alert that answers it, one question at a time."""
         async with self._disk:
             answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._answers.append(answer)
             ask()
+            # It stays there if the asker gives up: the next one must not take its answer, which
+            # says nothing of what was written since.
+            questions.append(answer)
             try:
-                await asyncio.wait_for(answer, _DISK_SECONDS)
+                await within(_DISK_SECONDS, answer)
             except asyncio.TimeoutError:
                 raise StorageFailed(
                     f"the disk did not answer within {_DISK_SECONDS:.0f} s", path=str(self.path)
                 ) from None
-            finally:
-                if answer in self._answers:
-                    self._answers.remove(answer)
 
     def hear(self, alert: lt.alert) -> None:
         """Take one alert about this torrent; the engine calls this."""
         match alert:
             case lt.torrent_finished_alert():
                 self._finished.set()
-            case lt.cache_flushed_alert() | lt.file_renamed_alert():
-                self._answer()
+            case lt.cache_flushed_alert():
+                _answer(self._flushes)
+            case lt.file_renamed_alert():
+                _answer(self._renames)
             case lt.fastresume_rejected_alert():
                 _LOG.warning("%s: resume data rejected: %s", self.path, alert.error.message())
             case lt.file_rename_failed_alert():
-                self._answer(self._storage_error(alert.error))
+                _answer(self._renames, self._storage_error(alert.error))
             case lt.file_error_alert():
                 self._fail(self._storage_error(alert.error))
             case lt.torrent_error_alert():
@@ -166,19 +172,9 @@ class Torrent:
     def gone(self) -> None:
         """Wake whoever waits: the torrent has left the session; the engine calls this."""
         self._fail(_stopped(self.path))
-        while self._answers:
-            self._answer(_stopped(self.path))
-
-    def _answer(self, error: SwarmError | None = None) -> None:
-        if not self._answers:
-            return  # the asker gave up, or libtorrent flushed of its own accord
-        future = self._answers.popleft()
-        if future.done():
-            return
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
+        for questions in (self._flushes, self._renames):
+            while questions:
+                _answer(questions, _stopped(self.path))
 
     def _fail(self, error: SwarmError) -> None:
         if not self._failure.done():
@@ -186,6 +182,18 @@ class Torrent:
 
     def _storage_error(self, error: lt.error_code) -> SwarmError:
         return disk_error(str(self.path), error.value(), error.message())
+
+
+def _answer(questions: deque[asyncio.Future[None]], error: SwarmError | None = None) -> None:
+    if not questions:
+        return  # libtorrent flushed of its own accord: it does when a torrent is finished
+    future = questions.popleft()
+    if future.done():
+        return  # the asker gave up
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
 
 
 def _stopped(path: Path) -> SwarmError:

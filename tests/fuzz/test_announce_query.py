@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarm import bencode
+from swarm.deadline import within
 from swarm.errors import MalformedRequest
 from swarm.web import server
 from tracker.announce import codec
@@ -122,7 +123,7 @@ async def _get(port: int, target: str) -> tuple[int, bytes]:
     """Send a request line as it is, which no HTTP client would do."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {target} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n".encode())
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await within(10, reader.read())
     writer.close()
     await writer.wait_closed()
     head, _, body = answer.partition(b"\r\n\r\n")

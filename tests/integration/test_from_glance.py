@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from swarm.deadline import within
 from swarm.messages import TransferState, Variant, VariantState
 from tests.glance_service import GlanceService, glance_service
 from tests.images import write_random
@@ -203,5 +204,5 @@ async def swarm(*arguments: str) -> tuple[int | None, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    output, _ = await within(60, process.communicate())
     return process.returncode, output.decode()

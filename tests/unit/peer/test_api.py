@@ -13,6 +13,7 @@ import pytest
 
 from peer import api
 from swarm.agent_client import AgentClient
+from swarm.deadline import within
 from swarm.errors import (
     DestinationExists,
     DestinationOutsideRoots,
@@ -87,7 +88,7 @@ def test_without_a_tracker_a_transfer_is_taken_in_and_can_be_cancelled(tmp_path:
             assert shown.state is TransferState.PREPARING
             waiting = asyncio.create_task(client.show_transfer(taken.id, wait_seconds=30.0))
             await client.cancel_transfer(taken.id)
-            assert (await asyncio.wait_for(waiting, 10.0)).state is TransferState.CANCELLED
+            assert (await within(10.0, waiting)).state is TransferState.CANCELLED
 
     asyncio.run(scenario())
 
@@ -112,7 +113,7 @@ def test_an_image_that_no_source_has_is_refused_at_once(tmp_path: Path) -> None:
             seeder = asyncio.create_task(
                 tracker.serve_demands("s1", refuse, on_connect=connected.set)
             )
-            await asyncio.wait_for(connected.wait(), 10.0)
+            await within(10.0, connected.wait())
             request = agent.request(image_id=str(uuid.uuid4()))
             with pytest.raises(ImageUnknown):
                 await client.create_transfer(request)

@@ -16,6 +16,7 @@ import pytest
 from peer import api
 from peer.fetch import destination_url, file_name
 from swarm.agent_client import AgentClient
+from swarm.deadline import within
 from swarm.fleet import Fleet, free_port
 from swarm.messages import TransferState
 from swarm.web import server
@@ -47,7 +48,7 @@ async def start(*arguments: str, **environment: str) -> asyncio.subprocess.Proce
 async def run(*arguments: str, **environment: str) -> tuple[int, str, str]:
     """Run `swarm` to its end; returns exit status, standard output and standard error."""
     process = await start(*arguments, **environment)
-    out, err = await asyncio.wait_for(process.communicate(), 40.0)
+    out, err = await within(40.0, process.communicate())
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
 
@@ -166,7 +167,7 @@ def test_ctrl_c_cancels_the_transfer(tmp_path: Path, number: signal.Signals) -> 
                 if line.startswith(b"downloading"):
                     break
             process.send_signal(number)
-            _, err = await asyncio.wait_for(process.communicate(), 20.0)
+            _, err = await within(20.0, process.communicate())
             assert process.returncode == 130
             assert b"is cancelled" in err
             assert [t.state for t in runner.list()] == [TransferState.CANCELLED]

@@ -15,6 +15,7 @@ from aiohttp import ClientSession
 from seeder import app
 from seeder import options as seeder_options
 from swarm import metainfo
+from swarm.deadline import within
 from swarm.engine import Engine, EngineSettings
 from swarm.errors import ConfigurationError, ImageFailed, ImageRefused, ImageUnknown
 from swarm.fleet import free_port
@@ -67,7 +68,7 @@ async def fetch(seeder: Running, image_id: str, variant: Variant, path: Path) ->
         joined = await engine.add(
             metainfo.parse(torrent), path, announce_url=seeder.tracker.announce_url
         )
-        await asyncio.wait_for(joined.finished(), 30)
+        await within(30, joined.finished())
         await joined.flush()
     return path.read_bytes()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swarm import metainfo
+from swarm.deadline import within
 from swarm.engine import Engine, EngineSettings
 from swarm.errors import ConfigurationError, ImageUnknown, Unavailable
 from swarm.messages import Variant, VariantState
@@ -47,7 +48,7 @@ async def fetched(seeder: Running, torrent: Metainfo, copy: Path) -> bytes:
     async with Engine(settings) as engine:
         announce_url = seeder.tracker.announce_url
         added = await engine.add(torrent, copy, announce_url=announce_url)
-        await asyncio.wait_for(added.finished(), 30)
+        await within(30, added.finished())
         await added.flush()
     return copy.read_bytes()
 

@@ -17,6 +17,7 @@ import pytest
 from seeder import app
 from seeder import options as seeder_options
 from swarm import options
+from swarm.deadline import within
 from swarm.messages import ImageDescription, Variant, VariantState
 from swarm.tracker_client import TrackerClient
 from tracker import app as tracker_app
@@ -165,4 +166,4 @@ async def seeder_at(
         yield Running(images, state_dir, tracker)
     finally:
         stop.set()
-        await asyncio.wait_for(serving, 20)
+        await within(20, serving)

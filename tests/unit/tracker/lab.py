@@ -12,6 +12,7 @@ import aiohttp
 from yarl import URL
 
 from swarm import bencode, metainfo, options
+from swarm.deadline import within
 from swarm.hashing import ContentHasher
 from swarm.messages import Convert, ImageDescription, Refusal, Variant
 from swarm.torrent_version import TorrentVersion
@@ -178,7 +179,7 @@ async def connected(
         client.serve_demands(node, seeder.convert, on_connect=seeder.is_connected.set)
     )
     try:
-        await asyncio.wait_for(seeder.is_connected.wait(), 10)
+        await within(10, seeder.is_connected.wait())
         yield seeder
     finally:
         task.cancel()

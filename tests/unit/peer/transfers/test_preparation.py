@@ -9,6 +9,7 @@ import pytest
 
 from peer.transfers.preparation import check_torrent, choose_variant, prepare
 from peer.transfers.transfer import Record
+from swarm.deadline import within
 from swarm.errors import ImageFailed, MetainfoError, TrackerUnreachable
 from swarm.fleet import free_port
 from swarm.messages import (
@@ -61,7 +62,7 @@ def test_a_torrent_that_is_published_later_is_waited_for(tmp_path: Path) -> None
             _, pending = await asyncio.wait([waiting], timeout=0.5)
             assert pending
             published = await publish(tracker, path)
-            prepared = await asyncio.wait_for(waiting, 20.0)
+            prepared = await within(20.0, waiting)
             assert prepared.torrent == published
             assert prepared.variant is not None
             assert prepared.variant.hash_algo == "sha512"

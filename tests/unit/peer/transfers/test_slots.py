@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from peer.transfers.slots import Slots
+from swarm.deadline import within
 
 
 def test_slots_are_given_in_the_order_of_asking() -> None:
@@ -67,6 +68,6 @@ def test_no_slot_is_lost_when_waiters_are_cancelled() -> None:
         await first
         given.cancel()  # it was handed the slot, and has not run since
         await asyncio.wait([given])
-        await asyncio.wait_for(hold(end), 5.0)
+        await within(5.0, hold(end))
 
     asyncio.run(scenario())

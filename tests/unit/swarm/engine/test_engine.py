@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import libtorrent as lt
 import pytest
 
+from swarm.deadline import within
 from swarm.engine import Engine, EngineSettings, Torrent, resume
 from swarm.errors import ConfigurationError, Conflict, NoSpace, StorageFailed
 from tests.images import torrent_of, write_random
@@ -61,7 +62,7 @@ def meet(torrent: Torrent, other: Engine) -> None:
 async def fetch(torrent: Torrent, seeder: Engine) -> None:
     """Download the rest from ``seeder``, until the file has it all."""
     meet(torrent, seeder)
-    await asyncio.wait_for(torrent.finished(), 20)
+    await within(20, torrent.finished())
     await torrent.flush()
 
 
@@ -89,7 +90,7 @@ def test_nothing_arrives_unless_peers_meet(tmp_path: Path, torrent: Metainfo, so
             await one.add(torrent, source, announce_url=NO_TRACKER, have_all=True)
             copy = await two.add(torrent, tmp_path / "copy", announce_url=NO_TRACKER)
             with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(copy.finished(), 2)
+                await within(2, copy.finished())
             assert copy.progress().downloaded == 0
             assert copy.progress().peers == 0
 
@@ -113,6 +114,39 @@ def test_a_renamed_file_is_seeded_on(tmp_path: Path, source: Path, torrent: Meta
             third = await three.add(torrent, tmp_path / "third", announce_url=NO_TRACKER)
             await fetch(third, two)
             assert (tmp_path / "third").read_bytes() == source.read_bytes()
+
+    asyncio.run(run())
+
+
+def test_an_answer_goes_to_whoever_asked(source: Path, torrent: Metainfo) -> None:
+    """A flush that its caller gave up must not answer the next one, which covers more bytes."""
+
+    async def run() -> None:
+        async with engines(1) as (one,):
+            seed = await one.add(torrent, source, announce_url=NO_TRACKER, have_all=True)
+            await seed.flush()
+            waiting: list[int] = []
+            hear = seed.hear
+
+            def listen(alert: lt.alert) -> None:
+                hear(alert)
+                if alert.what() == "cache_flushed":
+                    waiting.append(len(seed._flushes))
+
+            seed.hear = listen  # type: ignore[method-assign]
+            # No answer is read before both questions are asked.
+            asyncio.get_running_loop().remove_reader(one._pump._read_end)
+            given_up = asyncio.create_task(seed.flush())
+            await asyncio.sleep(0)
+            given_up.cancel()
+            again = asyncio.create_task(seed.flush())
+            await asyncio.wait({given_up})
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().add_reader(one._pump._read_end, one._pump._drain)
+            await within(20, again)
+            assert given_up.cancelled()
+            # libtorrent flushes a new seed of its own accord, and its alert may come here too.
+            assert waiting[:2] == [1, 0]
 
     asyncio.run(run())
 
@@ -153,7 +187,7 @@ def test_resume_data_of_another_boot_are_not_believed(
         async with engines(2) as (one, two):
             await one.add(torrent, source, announce_url=NO_TRACKER, have_all=True)
             copy = await two.add(torrent, path, announce_url=NO_TRACKER)
-            await asyncio.wait_for(copy.finished(), 20)
+            await within(20, copy.finished())
             blob = await copy.save_resume()
             await copy.remove()
             with path.open("r+b") as file:
@@ -208,7 +242,7 @@ def test_complete_resume_data_finish_at_once(source: Path, torrent: Metainfo) ->
     async def run() -> None:
         async with engines(1) as (one,):
             copy = await one.add(torrent, source, announce_url=NO_TRACKER, resume=everything)
-            await asyncio.wait_for(copy.finished(), 5)
+            await within(5, copy.finished())
             await copy.flush()
 
     asyncio.run(run())
@@ -220,7 +254,7 @@ def test_nothing_is_saved_twice(source: Path, torrent: Metainfo) -> None:
     async def run() -> None:
         async with engines(1) as (one,):
             copy = await one.add(torrent, source, announce_url=NO_TRACKER)
-            await asyncio.wait_for(copy.finished(), 20)
+            await within(20, copy.finished())
             blob = await copy.save_resume()
             assert blob == resume.pack([True] * torrent.piece_count)
             assert await copy.save_resume() is None
@@ -282,7 +316,7 @@ def test_a_vanished_file_is_reported(tmp_path: Path, source: Path, torrent: Meta
             source.unlink()
             copy = await two.add(torrent, tmp_path / "copy", announce_url=NO_TRACKER)
             meet(copy, one)
-            error = await asyncio.wait_for(seed.failed(), 20)
+            error = await within(20, seed.failed())
             assert isinstance(error, StorageFailed)
             assert str(source) in error.detail
 
@@ -342,6 +376,6 @@ def test_closing_wakes_who_waits(tmp_path: Path, torrent: Metainfo) -> None:
             waiting = asyncio.ensure_future(copy.finished())
             await asyncio.sleep(0)
         with pytest.raises(StorageFailed, match="stopped"):
-            await asyncio.wait_for(waiting, 5)
+            await within(5, waiting)
 
     asyncio.run(run())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from swarm.deadline import within
 from swarm.engine import Engine, EngineSettings, Torrent, resume
 from swarm.errors import Conflict
 from swarm.torrent_version import TorrentVersion
@@ -51,7 +52,7 @@ async def two_engines() -> AsyncIterator[tuple[Engine, Engine]]:
 async def fetch(torrent: Torrent, seeder: Engine) -> None:
     """Download the rest from ``seeder``, until the file has it all."""
     torrent.handle.connect_peer((seeder.settings.listen_address, seeder.port))
-    await asyncio.wait_for(torrent.finished(), 20)
+    await within(20, torrent.finished())
     await torrent.flush()
 
 
@@ -68,7 +69,7 @@ def test_it_is_fetched_and_left(tmp_path: Path, source: Path, torrent: Metainfo)
             with pytest.raises(Conflict):
                 await two.add(torrent, tmp_path / "copy", announce_url=NO_TRACKER)
             # Far below the ten seconds after which the engine would give up waiting for the alert.
-            await asyncio.wait_for(copy.remove(), 5)
+            await within(5, copy.remove())
             assert two.torrent(torrent.info_hash) is None
 
     asyncio.run(run())
@@ -104,7 +105,7 @@ def test_complete_resume_data_finish_at_once(source: Path, torrent: Metainfo) ->
     async def run() -> None:
         async with two_engines() as (one, _):
             copy = await one.add(torrent, source, announce_url=NO_TRACKER, resume=everything)
-            await asyncio.wait_for(copy.finished(), 5)
+            await within(5, copy.finished())
             await copy.flush()
             assert await copy.save_resume() == everything
 
