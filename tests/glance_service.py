@@ -230,14 +230,17 @@ def _environment() -> Path:
     environment = cache / f"glance-{GLANCE_VERSION}-{python}"
     with environment.with_name(environment.name + ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (environment / "finished").exists():
+        # The Python that it was made with may have gone since.
+        if not ((environment / "finished").exists() and (environment / "bin/python").exists()):
             _build(environment)
     return environment
 
 
 def _build(environment: Path) -> None:
     shutil.rmtree(environment, ignore_errors=True)
-    _run([sys.executable, "-m", "venv", str(environment)])
+    # Not sys.executable: Python 3.10 would tie it to the environment of this checkout.
+    base = Path(sys.base_prefix) / f"bin/python{sys.version_info[0]}.{sys.version_info[1]}"
+    _run([str(base), "-m", "venv", str(environment)])
     pip = [str(environment / "bin/pip"), "install", "--quiet", "--no-input"]
     try:
         _run([*pip, f"glance=={GLANCE_VERSION}.*", "gunicorn"])
