@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from peer.transfers.store import Store
 from swarm.blocking import in_thread
 from swarm.engine import Engine, EngineSettings
 from swarm.errors import ConfigurationError
+from swarm.membership import member
+from swarm.token_file import node_key
 from swarm.tracker_client import TrackerClient
 from swarm.web import server
 
@@ -37,8 +40,17 @@ async def serve(conf: Any, stop: asyncio.Event) -> None:  # noqa: ANN401 - oslo.
     await in_thread(lambda: _make_directory(state_dir))
     async with contextlib.AsyncExitStack() as stack:
         store = await stack.enter_async_context(Store(state_dir / "transfers.sqlite"))
-        tracker = await stack.enter_async_context(TrackerClient(conf.swarm.tracker_url))
-        engine = await stack.enter_async_context(Engine(EngineSettings.of(conf.engine)))
+        engine_settings = EngineSettings.of(conf.engine)
+        key = await in_thread(lambda: node_key(conf))
+        # The address that peers connect to is where the tracker sees the node come from.
+        tracker = await stack.enter_async_context(
+            TrackerClient(
+                conf.swarm.tracker_url, local_address=engine_settings.listen_address, token=key
+            )
+        )
+        engine = await stack.enter_async_context(Engine(engine_settings))
+        node = conf.swarm.node or socket.gethostname()
+        await stack.enter_async_context(member(engine, tracker, role="agent", node=node))
         runner = Runner(
             store=store,
             engine=engine,

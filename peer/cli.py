@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from swarm.console.cli import TrackerAccess, as_json_option, asks_tracker
+
 if TYPE_CHECKING:
     from swarm.messages import TransferDocument, TransferRequest
 
@@ -100,22 +102,14 @@ def _overrides(given: dict[str, Any]) -> list[tuple[str, str, Any]]:
     show_envvar=True,
     help="The peer agent of this host: http://host:port or unix:///path.",
 )
-@click.option(
-    "--tracker-url",
-    metavar="URL",
-    envvar="SWARM_TRACKER_URL",
-    default="http://127.0.0.1:6969",
-    show_default=True,
-    show_envvar=True,
-    help="Base URL of the tracker, which knows the names of images.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the transfer as JSON, for programs.")
+@asks_tracker
+@as_json_option
 @click.option("--no-wait", is_flag=True, help="Return as soon as the agent has taken it in.")
 def fetch(
     image: str,
     to: str,
     agent_url: str,
-    tracker_url: str,
+    tracker: TrackerAccess,
     *,
     as_json: bool,
     no_wait: bool,
@@ -133,7 +127,7 @@ def fetch(
 
     try:
         image_id, path = asyncio.run(
-            calls.resolve(image, calls.target_of(to), tracker_url=tracker_url)
+            calls.resolve(image, calls.target_of(to), tracker_url=tracker.url, token=tracker.token)
         )
         request = _request(image_id, calls.destination_url(path), wishes)
         if no_wait:

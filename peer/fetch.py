@@ -58,7 +58,9 @@ def target_of(to: str) -> Target:
     return Target(path, to.endswith("/") or path.is_dir())
 
 
-async def resolve(image: str, target: Target, *, tracker_url: str) -> tuple[str, Path]:
+async def resolve(
+    image: str, target: Target, *, tracker_url: str, token: str | None = None
+) -> tuple[str, Path]:
     """Return the id of ``image`` and the path of the file to make.
 
     The tracker is asked only for what is not said: the id of a name, or the name of a file. Raises
@@ -66,7 +68,7 @@ async def resolve(image: str, target: Target, *, tracker_url: str) -> tuple[str,
     """
     if is_image_id(image) and not target.is_directory:
         return image, target.path
-    async with TrackerClient(tracker_url) as tracker:
+    async with TrackerClient(tracker_url, token=token) as tracker:
         found = await tracker.find_image(image)
     name = file_name(found.name, found.id)
     return found.id, target.path / name if target.is_directory else target.path

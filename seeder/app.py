@@ -19,7 +19,9 @@ from seeder.staging import Staging
 from seeder.variants import VariantMaker
 from swarm.blocking import in_thread
 from swarm.engine import Engine, EngineSettings
+from swarm.membership import member
 from swarm.messages import Variant
+from swarm.token_file import node_key
 from swarm.torrent_version import TorrentVersion
 from swarm.tracker_client import TrackerClient
 from swarm.web.server import serving
@@ -49,8 +51,13 @@ async def serve(conf: cfg.ConfigOpts, stop: asyncio.Event) -> None:
         records = Records(staging.directory)
         await in_thread(records.load)
         source = await _source(conf, stack)
-        tracker = await stack.enter_async_context(TrackerClient(conf.swarm.tracker_url))
-        engine = await stack.enter_async_context(Engine(EngineSettings.of(conf.engine)))
+        settings = EngineSettings.of(conf.engine)
+        key = await in_thread(lambda: node_key(conf))
+        # The address that peers connect to is where the tracker sees the node come from.
+        tracker = await stack.enter_async_context(
+            TrackerClient(conf.swarm.tracker_url, local_address=settings.listen_address, token=key)
+        )
+        engine = await stack.enter_async_context(Engine(settings))
         maker = VariantMaker(
             source=source,
             staging=staging,
@@ -79,12 +86,18 @@ async def serve(conf: cfg.ConfigOpts, stop: asyncio.Event) -> None:
             serving(application(seeding), address=options.listen_address, port=options.listen_port)
         )
         _LOG.info("seeder ready: %s", ", ".join(urls))
-        demands = tracker.serve_demands(
-            conf.swarm.node or socket.gethostname(),
-            seeding.on_convert,
-            on_connect=discovery.tracker_is_back,
+        node = conf.swarm.node or socket.gethostname()
+        await stack.enter_async_context(
+            member(
+                engine,
+                tracker,
+                role="seeder",
+                node=node,
+                on_convert=seeding.on_convert,
+                on_connect=discovery.tracker_is_back,
+            )
         )
-        await _run_until(stop, seeding.run(), discovery.run(), demands)
+        await _run_until(stop, seeding.run(), discovery.run())
 
 
 async def _source(conf: cfg.ConfigOpts, stack: AsyncExitStack) -> Source:

@@ -12,8 +12,11 @@
     │       ├── DestinationOutsideRoots
     │       ├── DestinationExists
     │       └── DestinationBusy
+    ├── Unauthenticated               nobody knows who asks
+    ├── Forbidden                     who asks may not
     ├── NotFound
     │   ├── ImageUnknown
+    │   ├── NodeUnknown
     │   └── TransferUnknown
     ├── ImageRefused                  final: the image itself is at fault
     │   ├── ImageCorrupt
@@ -107,6 +110,21 @@ class DestinationBusy(DestinationRefused):
     remedy = "Wait for the other transfer, or name another destination."
 
 
+class Unauthenticated(SwarmError):
+    """No key or token came with the request, or one that is not (or no longer) known."""
+
+    remedy = (
+        "On a node set [swarm] node_key_file to the key that `swarm node add` printed; at a "
+        "command give --token-file; over HTTP send `Authorization: Bearer ...`."
+    )
+
+
+class Forbidden(SwarmError):
+    """The credentials are good, and not for this: another address, or another right."""
+
+    remedy = "Use credentials that have this right; a node's key works from its own addresses."
+
+
 class NotFound(SwarmError):
     """There is no such thing."""
 
@@ -117,6 +135,12 @@ class ImageUnknown(NotFound):
     """No source has an active image of that id."""
 
     remedy = "See `swarm image list` for ids and names; in Glance the image must be active."
+
+
+class NodeUnknown(NotFound):
+    """No node of that name is registered."""
+
+    remedy = "See `swarm node list`."
 
 
 class TransferUnknown(NotFound):

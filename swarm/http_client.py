@@ -25,14 +25,20 @@ _ANSWER_SECONDS = 30.0
 class HttpClient:
     """A connection pool to one service; use it as an asynchronous context manager.
 
-    ``url`` is ``http://host:port`` or ``unix:///path``.
+    ``url`` is ``http://host:port`` or ``unix:///path``. TCP connections leave from
+    ``local_address``, if one is given. ``token`` is sent with each request (`Authorization:
+    Bearer`), and never shown.
     """
 
     #: Raised when the service can't be reached; set by each kind of client.
     unreachable: type[errors.Unavailable] = errors.Unavailable
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, *, local_address: str | None = None, token: str | None = None
+    ) -> None:
         self.url = url.rstrip("/")
+        self._token = token
+        self._local_address = local_address
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -40,9 +46,11 @@ class HttpClient:
             connector: aiohttp.BaseConnector = aiohttp.UnixConnector(self.url[len("unix://") :])
             self._base = "http://localhost"
         else:
-            connector = aiohttp.TCPConnector(limit=32)
+            local = None if self._local_address is None else (self._local_address, 0)
+            connector = aiohttp.TCPConnector(limit=32, local_addr=local)
             self._base = self.url
-        self._session = aiohttp.ClientSession(connector=connector)
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else None
+        self._session = aiohttp.ClientSession(connector=connector, headers=headers)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -91,7 +99,7 @@ class HttpClient:
                 answer = await response.read()
                 if response.ok:
                     return answer
-                raise await _error_of(response)
+                raise await error_of(response)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             reason = str(error) or type(error).__name__
             raise self.unreachable(f"{method} {self.url}{path}: {reason}", url=self.url) from error
@@ -116,7 +124,8 @@ class HttpClient:
             ) from error
 
 
-async def _error_of(response: aiohttp.ClientResponse) -> errors.SwarmError:
+async def error_of(response: aiohttp.ClientResponse) -> errors.SwarmError:
+    """Return the error that a service's answer means."""
     try:
         document: object = await response.json(content_type=None)
     except ValueError:

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 #: Glance's ids are UUIDs in their canonical text form (glance/api/v2/images.py).
 IMAGE_ID_PATTERN = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 ImageId = Annotated[str, StringConstraints(pattern=f"^{IMAGE_ID_PATTERN}$")]
-Text = Annotated[str, StringConstraints(max_length=1024)]
+#: No NUL: PostgreSQL has none in its text.
+Text = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")]
 Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]*$", max_length=256)]
 
 
@@ -29,6 +30,12 @@ class Message(BaseModel):
     """Base of every body: immutable, and strict about names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Health(Message):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
 
 
 class Variant(str, enum.Enum):
@@ -58,7 +65,7 @@ class ImageDescription(Message):
 
     id: ImageId
     name: Text
-    size: int = Field(gt=0, description="bytes")
+    size: int = Field(gt=0, lt=1 << 63, description="bytes")
     disk_format: Text
     container_format: Text = "bare"
     os_hash_algo: Text | None = None
@@ -107,19 +114,131 @@ class ImageList(Message):
     images: list[ImageDocument]
 
 
+#: As of a host, in lower case: some databases and most people take both cases for one.
+NODE_NAME_PATTERN = r"[a-z0-9](?:[a-z0-9._-]{0,253}[a-z0-9])?"
+NodeName = Annotated[str, StringConstraints(pattern=f"^{NODE_NAME_PATTERN}$")]
+#: Of a rack or a zone.
+Label = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=255)]
+
+
+def is_node_name(text: str) -> bool:
+    """Tell whether ``text`` has the form of a node's name."""
+    return re.fullmatch(NODE_NAME_PATTERN, text) is not None
+
+
+class NodeDescription(Message):
+    """What an operator says of a node; the body of ``POST /v1/nodes``."""
+
+    name: NodeName
+    rack: Label = Field("", description="empty: not known")
+    zone: Label = Field("", description="availability zone; empty: not known")
+    addresses: list[Annotated[str, StringConstraints(max_length=64)]] = Field(
+        min_length=1,
+        max_length=64,
+        description="hosts and CIDRs that the node may come from, none of which another node has",
+    )
+    may_publish: bool = Field(default=False, description="whether it is a seeder")
+
+
+class NodeKeyDocument(Message):
+    """A key of a node, of which nobody has more than the hash."""
+
+    created_at: datetime
+    expires_at: datetime | None = Field(
+        None, description="when its grace ends, if another key took its place"
+    )
+
+
+class NodeDocument(NodeDescription):
+    """A node as the tracker knows it."""
+
+    created_at: datetime
+    has_key: bool = Field(description="false: its keys were revoked")
+    keys: list[NodeKeyDocument]
+    is_connected: bool = Field(
+        default=False, description="whether its control channel is open at the tracker that answers"
+    )
+
+
+class NodeList(Message):
+    """The answer of ``GET /v1/nodes``: by name."""
+
+    nodes: list[NodeDocument]
+
+
+class NodeRotation(Message):
+    """The body of ``POST /v1/nodes/{name}/rotate``."""
+
+    grace_seconds: int = Field(
+        3600, ge=0, le=30 * 86400, description="how long the old key goes on; 0: it ends at once"
+    )
+
+
+class NodeCreated(Message):
+    """A node and its new key, which is told this once."""
+
+    node: NodeDocument
+    key: str
+
+
+class SwarmSummary(Message):
+    """One published torrent and how many have it."""
+
+    image_id: ImageId
+    name: Text
+    variant: Variant
+    info_hash: Hex
+    size: int = Field(description="bytes")
+    seeders: int = Field(description="complete peers, each once per address family")
+    leechers: int = Field(description="incomplete ones, likewise")
+    completed: int = Field(description="downloads that were completed, as far as is remembered")
+
+
+class SwarmList(Message):
+    """A page of the published torrents, by image id and variant."""
+
+    swarms: list[SwarmSummary]
+    next_marker: Text | None = Field(None, description="names the next page; null at the end")
+
+
+class Share(Message):
+    """What some nodes have of one torrent."""
+
+    seeders: int = Field(description="complete nodes")
+    leechers: int = Field(description="incomplete ones")
+    held_bytes: int = Field(description="verified bytes at all of them together")
+    held_percent: float = Field(description="of what they will have when all are complete")
+
+
+class RackShare(Share):
+    """What the nodes of one rack have of it."""
+
+    rack: Text = Field(description="empty: those whose rack is not known")
+
+
+class SwarmOfVariant(Share):
+    """The swarm of one variant at this moment."""
+
+    variant: Variant
+    info_hash: Hex
+    size: int = Field(description="bytes")
+    completed: int = Field(description="downloads that were completed, as far as is remembered")
+    racks: list[RackShare] = Field(description="by name")
+
+
+class SwarmDocument(Message):
+    """The swarms of an image at this moment, one for each published variant."""
+
+    image_id: ImageId
+    name: Text
+    variants: list[SwarmOfVariant]
+
+
 class VariantReport(Message):
     """What a seeder says of a conversion; ``PUT /v1/images/{id}/variants/{variant}``."""
 
     state: Literal[VariantState.KNOWN, VariantState.CONVERTING, VariantState.FAILED]
     reason: Text | None = None
-
-
-class Hello(Message):
-    """The first message on the control channel: who speaks."""
-
-    type: Literal["hello"] = "hello"
-    role: Literal["seeder"]
-    node: Text
 
 
 class Convert(Message):

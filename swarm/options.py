@@ -32,6 +32,18 @@ SWARM_OPTS = [
         help="Name of this node in logs and at the tracker; empty: the host name.",
     ),
     cfg.StrOpt(
+        "node_key",
+        default="",
+        secret=True,
+        help="Key of this node at the tracker, as `swarm node add` printed it. Not needed where "
+        "the tracker is open. Better in a file of its own:",
+    ),
+    cfg.StrOpt(
+        "node_key_file",
+        default="",
+        help="File that holds the key and nothing else, instead of node_key; for its owner only.",
+    ),
+    cfg.StrOpt(
         "log_level",
         default="INFO",
         choices=["DEBUG", "INFO", "WARNING", "ERROR"],

@@ -1,38 +1,38 @@
-"""The tracker's API and control channel, from the other side: for seeders, agents and operators."""
+"""The tracker's API, from the other side: for seeders, agents and operators."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import random
-from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-import aiohttp
-import pydantic
-
-from swarm import errors
+from swarm import errors, event_stream
 from swarm.http_client import HttpClient
 from swarm.messages import (
-    Convert,
-    Hello,
     ImageDescription,
     ImageDocument,
     ImageList,
-    Refusal,
+    NodeCreated,
+    NodeDescription,
+    NodeDocument,
+    NodeList,
+    NodeRotation,
+    SwarmDocument,
+    SwarmList,
+    SwarmSummary,
     Variant,
     VariantDocument,
     VariantReport,
     is_image_id,
 )
+from swarm.node_key import is_key
 
-_LOG = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
 
-#: Called for each demand; returns why it is refused, or None once it is taken on.
-OnConvert = Callable[[Convert], Awaitable["Refusal | None"]]
+    from swarm.events import Event
 
-_FIRST_PAUSE_SECONDS = 0.2
-_LONGEST_PAUSE_SECONDS = 10.0
-_HEARTBEAT_SECONDS = 15.0
+#: Torrents that are asked for at once.
+_PAGE = 1000
 
 
 class TrackerClient(HttpClient):
@@ -40,7 +40,7 @@ class TrackerClient(HttpClient):
 
     ::
 
-        async with TrackerClient("http://127.0.0.1:6969") as tracker:
+        async with TrackerClient("http://127.0.0.1:6969", token=key) as tracker:
             image = await tracker.find_image("debian-12")
             metainfo = await tracker.fetch_torrent(image.id, Variant.RAW, wait_seconds=600)
 
@@ -52,7 +52,12 @@ class TrackerClient(HttpClient):
 
     @property
     def announce_url(self) -> str:
-        """Where libtorrent announces; its path starts with /announce (ssrf_mitigation)."""
+        """Where libtorrent announces; its path starts with /announce (ssrf_mitigation).
+
+        With a node's key as token the key is in it (an operator's token is not): don't log it.
+        """
+        if self._token is not None and is_key(self._token):
+            return f"{self.url}/announce/{self._token}"
         return f"{self.url}/announce"
 
     async def list_images(self, *, name: str | None = None) -> list[ImageDocument]:
@@ -121,45 +126,60 @@ class TrackerClient(HttpClient):
         """Remove an image and its torrents: announces for them are refused from now on."""
         await self.call("DELETE", f"/v1/images/{image_id}")
 
-    async def serve_demands(
-        self, node: str, on_convert: OnConvert, *, on_connect: Callable[[], None] | None = None
-    ) -> None:
-        """Stay on the control channel as seeder ``node``; runs until cancelled.
-
-        Demands are answered one after the other by ``on_convert``, which is to return soon: it
-        queues the work. A lost channel is taken up again, with a pause that doubles up to 10 s.
-        """
-        pause = _FIRST_PAUSE_SECONDS
+    async def list_swarms(self) -> list[SwarmSummary]:
+        """Return each published torrent and how many have it, by image id and variant."""
+        swarms: list[SwarmSummary] = []
+        query = {"limit": str(_PAGE)}
         while True:
-            try:
-                async with self.session.ws_connect(
-                    f"{self.url}/v1/control", heartbeat=_HEARTBEAT_SECONDS
-                ) as channel:
-                    await channel.send_str(Hello(role="seeder", node=node).model_dump_json())
-                    _LOG.info("control channel to %s is up", self.url)
-                    pause = _FIRST_PAUSE_SECONDS
-                    if on_connect is not None:
-                        on_connect()
-                    await _answer(channel, on_convert)
-                _LOG.warning("control channel to %s was closed", self.url)
-            except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-                _LOG.warning(
-                    "control channel to %s: %s", self.url, str(error) or type(error).__name__
-                )
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            page = await self.call_for(SwarmList, "GET", "/v1/swarms", query=query)
+            swarms += page.swarms
+            if page.next_marker is None:
+                return swarms
+            query["marker"] = page.next_marker
+
+    async def show_swarm(self, image_id: str) -> SwarmDocument:
+        """Return how much of an image is where. Raises :class:`~swarm.errors.ImageUnknown`."""
+        return await self.call_for(SwarmDocument, "GET", f"/v1/swarms/{image_id}")
+
+    def events(
+        self, types: Iterable[str] = (), *, after: str | None = None
+    ) -> AsyncIterator[Event]:
+        """Yield what happens from now on, or after the event with the id ``after``, without end.
+
+        ``types`` are types or families of :mod:`swarm.events`; none means all. A lost connection is
+        taken up again; what may have been missed is an :class:`~swarm.events.EventsMissed`. Raises
+        the error of a tracker that refuses, :class:`~swarm.errors.Forbidden` for one.
+        """
+        query = {"type": ",".join(types)} if types else {}
+        return event_stream.follow(self, "/v1/events", query, after=after)
+
+    async def list_nodes(self) -> list[NodeDocument]:
+        """Return all nodes by name; this and what follows is for operators."""
+        return (await self.call_for(NodeList, "GET", "/v1/nodes")).nodes
+
+    async def show_node(self, name: str) -> NodeDocument:
+        """Return one node. Raises :class:`~swarm.errors.NodeUnknown`, as do those below."""
+        return await self.call_for(NodeDocument, "GET", _node(name))
+
+    async def add_node(self, node: NodeDescription) -> NodeCreated:
+        """Register a node; the answer has its key, which can't be asked for again.
+
+        Raises :class:`~swarm.errors.Conflict` if its name or one of its addresses is taken.
+        """
+        return await self.call_for(NodeCreated, "POST", "/v1/nodes", body=node)
+
+    async def rotate_node(self, name: str, rotation: NodeRotation) -> NodeCreated:
+        """Give a node a new key, while the old one goes on for a grace."""
+        return await self.call_for(NodeCreated, "POST", f"{_node(name)}/rotate", body=rotation)
+
+    async def revoke_node(self, name: str) -> NodeDocument:
+        """End all keys of a node at once."""
+        return await self.call_for(NodeDocument, "POST", f"{_node(name)}/revoke")
+
+    async def remove_node(self, name: str) -> None:
+        """Remove a node and its keys."""
+        await self.call("DELETE", _node(name))
 
 
-async def _answer(channel: aiohttp.ClientWebSocketResponse[bool], on_convert: OnConvert) -> None:
-    async for message in channel:
-        if message.type is not aiohttp.WSMsgType.TEXT:
-            continue
-        try:
-            demand = Convert.model_validate_json(message.data)
-        except pydantic.ValidationError:
-            # A newer tracker may say more than we understand.
-            _LOG.warning("control channel: message not understood: %.200s", message.data)
-            continue
-        refusal = await on_convert(demand)
-        if refusal is not None:
-            await channel.send_str(refusal.model_dump_json())
+def _node(name: str) -> str:
+    return f"/v1/nodes/{quote(name, safe='')}"

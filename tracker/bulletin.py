@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import pydantic
 from pydantic import Field
 
+from swarm.endings import first_end
 from swarm.errors import Unavailable
+from swarm.events import AnyEvent
 from swarm.messages import Convert, Hex, ImageId, Message, Refusal, Text, Variant
 from tracker.redis_client import reached
 
@@ -105,7 +107,34 @@ class Withdrawn(Message):
     image_id: ImageId
 
 
-Notice = Opened | Closed | Roll | RollCall | Asked | Refused | Progressed | Settled | Withdrawn
+class Happened(Message):
+    """An event, for the subscribers of the other replicas."""
+
+    type: Literal["happened"] = "happened"
+    at: int
+    id: Text
+    event: AnyEvent
+
+
+class NodesChanged(Message):
+    """A node was registered or removed, or its keys changed; the registry has it."""
+
+    type: Literal["nodes_changed"] = "nodes_changed"
+
+
+Notice = (
+    Opened
+    | Closed
+    | Roll
+    | RollCall
+    | Asked
+    | Refused
+    | Progressed
+    | Settled
+    | Withdrawn
+    | Happened
+    | NodesChanged
+)
 
 
 class Envelope(Message):
@@ -148,6 +177,16 @@ class Bulletin:
         except asyncio.QueueFull:
             self._has_overflowed = True
 
+    def offer(self, notice: Notice) -> bool:
+        """Tell the other replicas what they can do without; returns False if nobody will hear it.
+
+        That leaves half of the queue to what matters: a burst of events is no gap in the rest.
+        """
+        if self._outgoing is None or self._outgoing.qsize() >= _QUEUE_LENGTH // 2:
+            return False
+        self._outgoing.put_nowait(notice)
+        return True
+
     async def run(self, refresh: Callable[[], Awaitable[None]]) -> None:
         """Stay connected; runs until cancelled by who started it.
 
@@ -175,7 +214,7 @@ class Bulletin:
                 await channel.subscribe(_CHANNEL)
                 self._outgoing, self._has_overflowed = asyncio.Queue(_QUEUE_LENGTH), False
                 self.post(RollCall())
-                await _first_end(
+                await first_end(
                     self._send(self._outgoing, self._client), self._receive(channel, refresh)
                 )
 
@@ -215,16 +254,3 @@ class Bulletin:
         if is_own:
             self.is_connected = True
             _LOG.info("connected to the other replicas")
-
-
-async def _first_end(*coroutines: Awaitable[None]) -> None:
-    """Run all until the first of them ends, then end the others; raises what it raised."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,7 +1,8 @@
 """Images and torrents: what seeders register, report, publish and withdraw.
 
 It brings together what each of these changes: the registry, the swarms that are open for announces,
-and those who wait. One change at a time, so that a check and the writing after it are one step.
+those who wait, and those who listen. One change at a time, so that a check and the writing after it
+are one step.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ from typing import TYPE_CHECKING
 
 from swarm import metainfo
 from swarm.errors import ImageUnknown, Unavailable
+from swarm.events import ImageFailed, ImagePublished, ImageRegistered, ImageWithdrawn
 from swarm.messages import ImageDocument, Variant, VariantDocument, VariantState
 from tracker import publication
 from tracker.demands import Wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from swarm.messages import ImageDescription, VariantReport
     from tracker.demands import Demands
+    from tracker.events import Events
     from tracker.registry.repository import Registry
     from tracker.swarms.store import Swarms
 
@@ -28,11 +33,16 @@ _LOG = logging.getLogger(__name__)
 class Catalogue:
     """All images of this tracker."""
 
-    def __init__(self, registry: Registry, swarms: Swarms, demands: Demands) -> None:
+    def __init__(
+        self, registry: Registry, swarms: Swarms, demands: Demands, events: Events
+    ) -> None:
         self._registry = registry
         self._swarms = swarms
         self._demands = demands
+        self._events = events
         self._one_at_a_time = asyncio.Lock()
+        #: Called with each announce hash that is withdrawn.
+        self.on_withdrawn: Callable[[bytes], None] = lambda _: None
 
     async def open_swarms(self) -> None:
         """Admit announces for all that is published, and nothing else.
@@ -62,9 +72,12 @@ class Catalogue:
         Raises :class:`~swarm.errors.Conflict` if it contradicts a published torrent.
         """
         async with self._one_at_a_time:
-            publication.check_description(await self._registry.find_image(image.id), image)
+            present = await self._registry.find_image(image.id)
+            publication.check_description(present, image)
             await self._registry.save_image(image)
         self._demands.progress(image.id)
+        if present is None or not publication.is_as_described(present, image):
+            self._events.emit(ImageRegistered(image_id=image.id, name=image.name))
         return await self.show_image(image.id)
 
     async def report(
@@ -82,6 +95,10 @@ class Catalogue:
         if document.state is VariantState.FAILED:
             _LOG.warning("image %s.%s failed: %s", image_id, variant.value, document.reason)
             self._demands.settle(Wanted(image_id, variant))
+            if document != present:
+                self._events.emit(
+                    ImageFailed(image_id=image_id, variant=variant, reason=document.reason)
+                )
         else:
             self._demands.progress(image_id)
         return document
@@ -110,6 +127,14 @@ class Catalogue:
                 self._swarms.open(announce_hash)
         _LOG.info("image %s.%s is published", image_id, variant.value)
         self._demands.settle(Wanted(image_id, variant))
+        self._events.emit(
+            ImagePublished(
+                image_id=image_id,
+                variant=variant,
+                info_hash=torrent.info_hash.hex(),
+                size=torrent.size,
+            )
+        )
         return document
 
     async def withdraw(self, image_id: str) -> None:
@@ -122,8 +147,10 @@ class Catalogue:
                     await self._forget(announce_hash)
         _LOG.info("image %s is withdrawn", image_id)
         self._demands.withdraw(image_id)
+        self._events.emit(ImageWithdrawn(image_id=image_id))
 
     async def _forget(self, announce_hash: bytes) -> None:
+        self.on_withdrawn(announce_hash)
         try:
             await self._swarms.forget(announce_hash)
         except Unavailable as error:

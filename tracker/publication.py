@@ -33,6 +33,11 @@ def check_description(present: ImageDocument | None, new: ImageDescription) -> N
         )
 
 
+def is_as_described(present: ImageDocument, description: ImageDescription) -> bool:
+    """Return whether the image is on record exactly as ``description`` says."""
+    return all(getattr(present, name) == value for name, value in description)
+
+
 def check_torrent(
     image: ImageDocument, variant: Variant, torrent: Metainfo, *, hash_algo: str, hash_value: str
 ) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from tracker.bulletin import (
     SILENCE_SECONDS,
     Asked,
+    NodesChanged,
     Progressed,
     Refused,
     Roll,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     from swarm.messages import Convert, Refusal
     from tracker.bulletin import Bulletin, Notice
+    from tracker.nodes.change import NodeChange
+    from tracker.nodes.nodes import Nodes
 
 #: How often a replica says which seeders it has.
 ROLL_SECONDS = 3.0
@@ -160,3 +163,18 @@ class SharedDemands(Demands):
         seeder = self._seeders.get(notice.node)
         if seeder is not None and not isinstance(seeder, _Distant):
             seeder.ask(notice.demand)
+
+
+def share_nodes(nodes: Nodes, bulletin: Bulletin) -> None:
+    """Have every replica look at the registry when a node is changed through one of them."""
+
+    def tell(change: NodeChange) -> None:
+        if change.is_made_here:
+            bulletin.post(NodesChanged())
+
+    def hear(_: str, notice: Notice) -> None:
+        if isinstance(notice, NodesChanged | RollCall):
+            nodes.wake()
+
+    nodes.on_change(tell)
+    bulletin.listen(hear)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import libtorrent as lt
 
@@ -23,6 +24,7 @@ from swarm.engine.torrent import Torrent
 from swarm.errors import ConfigurationError, Conflict, StorageFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from typing_extensions import Self
@@ -38,6 +40,21 @@ _STOP_SECONDS = 10.0
 #: refused connections; a tracker that was restarted must not cost that.
 _REANNOUNCE_SECONDS = 5
 _LONGEST_REANNOUNCE_SECONDS = 60
+#: libtorrent's word for an address that is not talked to (ip_filter::blocked).
+_BLOCKED = 1
+
+
+class Observer(Protocol):
+    """Who hears of an engine's torrents. No method may block or raise."""
+
+    def joined(self, torrent: Torrent) -> None:
+        """Hear that a torrent was added."""
+
+    def finished(self, torrent: Torrent) -> None:
+        """Hear that a torrent has every piece."""
+
+    def left(self, torrent: Torrent) -> None:
+        """Hear that a torrent was removed."""
 
 
 class Engine:
@@ -60,6 +77,7 @@ class Engine:
         self._listening: asyncio.Future[int] | None = None
         self._added: dict[bytes, tuple[Metainfo, Path, asyncio.Future[Torrent]]] = {}
         self._removed: dict[bytes, asyncio.Event] = {}
+        self._observers: list[Observer] = []
 
     async def __aenter__(self) -> Self:
         self._listening = asyncio.get_running_loop().create_future()
@@ -89,6 +107,20 @@ class Engine:
         del self._session, self._pump
         await asyncio.to_thread(last_reference.clear)
         os.close(write_end)
+
+    def observe(self, observer: Observer) -> None:
+        """Have ``observer`` hear of every torrent, those that are there already included."""
+        self._observers.append(observer)
+        for torrent in self._by_hash.values():
+            observer.joined(torrent)
+
+    def block(self, networks: Iterable[str]) -> None:
+        """Have no connection with hosts of exactly these networks (CIDR); running ones end."""
+        blocked = lt.ip_filter()
+        for network in map(ipaddress.ip_network, networks):
+            first, last = str(network[0]), str(network[-1])
+            blocked.add_rule(first, last, _BLOCKED)
+        self._session.set_ip_filter(blocked)
 
     def torrent(self, info_hash: bytes) -> Torrent | None:
         """Return the torrent that ``info_hash`` names (``Metainfo.info_hash``), or None."""
@@ -142,9 +174,12 @@ class Engine:
             text = f"{metainfo.name}: {alert.error.message()}"
             added.set_exception(StorageFailed(text, path=str(path)))
             return
-        torrent = Torrent(metainfo, path, alert.handle, self._remove)
+        has_all = bool(alert.params.flags & lt.torrent_flags.seed_mode)
+        torrent = Torrent(metainfo, path, alert.handle, self._remove, has_all=has_all)
         self._torrents[alert.handle] = torrent
         self._by_hash[metainfo.info_hash] = torrent
+        for observer in self._observers:
+            observer.joined(torrent)
         added.set_result(torrent)
 
     def _parameters(
@@ -173,6 +208,8 @@ class Engine:
             return
         removed = self._removed[key] = asyncio.Event()
         self._torrents.pop(torrent.handle, None)
+        for observer in self._observers:
+            observer.left(torrent)
         self._session.remove_torrent(torrent.handle)
         try:
             await within(_STOP_SECONDS, removed.wait())
@@ -201,6 +238,9 @@ class Engine:
             case lt.torrent_alert():
                 if (torrent := self._torrents.get(alert.handle)) is not None:
                     torrent.hear(alert)
+                    if isinstance(alert, lt.torrent_finished_alert):
+                        for observer in self._observers:
+                            observer.finished(torrent)
             case _:
                 self._hear_session(alert)
 

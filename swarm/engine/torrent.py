@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from swarm.engine import resume
 from swarm.errors import StorageFailed, SwarmError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
 
     from swarm.metainfo import Metainfo
@@ -25,6 +26,8 @@ _LOG = logging.getLogger(__name__)
 
 #: A disk that does not answer for so long has failed.
 _DISK_SECONDS = 120.0
+#: libtorrent's priorities of pieces: 4 is the default, and 5 comes before it.
+_USUAL, _FIRST = 4, 5
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Torrent:
         path: Path,
         handle: lt.torrent_handle,
         forget: Callable[[Torrent], Awaitable[None]],
+        *,
+        has_all: bool = False,
     ) -> None:
         self.metainfo = metainfo
         self.path = path
@@ -61,10 +66,45 @@ class Torrent:
         self._flushes: deque[asyncio.Future[None]] = deque()
         self._renames: deque[asyncio.Future[None]] = deque()
         self._saved = b""
+        self._has_all = has_all
 
     def progress(self) -> Progress:
         """Return the latest figures; at most half a second old."""
         return self._progress
+
+    @property
+    def left(self) -> int:
+        """Bytes that it lacks, by the latest figures; exact once it is complete."""
+        if self._has_all or self._finished.is_set():
+            return 0
+        # Never 0 before libtorrent has said that it is finished.
+        return max(1, self.metainfo.size - self._progress.done)
+
+    def connect(self, peers: Iterable[tuple[str, int]]) -> None:
+        """Connect to peers by address and port; those that are connected already are left alone."""
+        with contextlib.suppress(RuntimeError):  # it is leaving
+            for peer in peers:
+                self.handle.connect_peer(peer)
+
+    def fetch_first(self, k: int, n: int) -> None:
+        """Fetch the pieces whose number is ``k`` modulo ``n`` before all others."""
+        if self.left:
+            priorities = [
+                _FIRST if p % n == k else _USUAL for p in range(self.metainfo.piece_count)
+            ]
+            with contextlib.suppress(RuntimeError):
+                self.handle.prioritize_pieces(priorities)
+
+    def announce(self, *, after_seconds: int) -> None:
+        """Announce to the tracker at that time, whatever interval it asked for."""
+        with contextlib.suppress(RuntimeError):
+            self.handle.force_reannounce(
+                after_seconds, -1, lt.reannounce_flags_t.ignore_min_interval
+            )
+
+    def fail(self, error: SwarmError) -> None:
+        """End it with ``error``, for whoever waits for it or watches it."""
+        self._fail(error)
 
     async def finished(self) -> None:
         """Wait until every piece has arrived and is verified; not yet until it is on disk.

@@ -33,7 +33,10 @@ TABLE: dict[type[errors.SwarmError], Row] = {
     errors.DestinationBusy: Row(409, "destination_busy", "The destination is in use"),
     errors.DestinationRefused: Row(400, "destination_refused", "The destination is refused"),
     errors.BadInput: Row(400, "bad_input", "The request can't be served as it is"),
+    errors.Unauthenticated: Row(401, "unauthenticated", "Who asks is not known"),
+    errors.Forbidden: Row(403, "forbidden", "That is not allowed"),
     errors.ImageUnknown: Row(404, "image_unknown", "There is no such image"),
+    errors.NodeUnknown: Row(404, "node_unknown", "There is no such node"),
     errors.TransferUnknown: Row(404, "transfer_unknown", "There is no such transfer"),
     errors.NotFound: Row(404, "not_found", "There is no such thing"),
     errors.ImageCorrupt: Row(422, "image_corrupt", "The image does not match Glance's hash"),
@@ -57,6 +60,20 @@ TABLE: dict[type[errors.SwarmError], Row] = {
     errors.SwarmError: Row(500, "internal_error", "The service failed"),
 }
 
+#: What aiohttp refuses before a handler of ours sees it.
+FOREIGN: dict[int, Row] = {
+    row.status: row
+    for row in (
+        Row(400, "bad_request", "The request is not HTTP as we speak it"),
+        Row(404, "not_found", "There is no such thing"),
+        Row(405, "method_not_allowed", "The path has no such method"),
+        Row(408, "request_timeout", "The request came too slowly"),
+        Row(413, "request_entity_too_large", "The body is larger than it may be"),
+        Row(417, "expectation_failed", "The service does not do what is expected"),
+        Row(426, "upgrade_required", "The path speaks another protocol"),
+    )
+}
+
 _CLASS_OF_CODE = {row.code: cls for cls, row in TABLE.items()}
 
 
@@ -66,6 +83,14 @@ def row_of(error: errors.SwarmError) -> Row:
         if cls in TABLE:
             return TABLE[cls]
     raise AssertionError("SwarmError itself has a row")
+
+
+def codes_by_status() -> dict[int, dict[str, str]]:
+    """Return the codes of each status, with their titles: what a caller may be answered."""
+    found: dict[int, dict[str, str]] = {}
+    for row in (*TABLE.values(), *FOREIGN.values()):
+        found.setdefault(row.status, {})[row.code] = row.title
+    return found
 
 
 def problem_of(error: errors.SwarmError) -> dict[str, Any]:
@@ -79,6 +104,19 @@ def problem_of(error: errors.SwarmError) -> dict[str, Any]:
         "code": row.code,
         "detail": error.detail,
         "remedy": error.remedy,
+    }
+
+
+def foreign_problem(status: int, detail: str) -> dict[str, Any]:
+    """Return the problem document of a refusal that is aiohttp's."""
+    row = FOREIGN.get(status, Row(status, "bad_request", "The request is refused"))
+    return {
+        "type": f"urn:glance-swarm:problem:{row.code}",
+        "title": row.title,
+        "status": status,
+        "code": row.code,
+        "detail": detail,
+        "remedy": errors.BadInput.remedy,
     }
 
 

@@ -7,41 +7,104 @@ and answered without its text.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
-from typing import TypeVar
+from http import HTTPStatus
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import pydantic
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from swarm import errors
+from swarm.deadline import within
+from swarm.listeners import bind_all
+from swarm.messages import Health
 from swarm.web import problems
+from swarm.web.routes import Access, Route, add_routes, anybody
+from swarm.web.site import BACKLOG, Site, url_of
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+    from swarm.web.site import Front
 
 _LOG = logging.getLogger(__name__)
+_PROTOCOL_LOG = logging.getLogger(f"{__name__}.protocol")
 _LIMIT_BYTES = 64 << 20  # a torrent of a 1 TiB image stays below
 
+#: For a whole body, however large.
+_BODY_SECONDS = 60.0
+#: For the head of a request on a new connection, and between two requests. A BitTorrent client that
+#: announces each half a minute keeps its connection.
+_IDLE_SECONDS = 75.0
+#: What is still sent to who was answered already is read for so long, so that it sees the answer.
+_LINGER_SECONDS = 2.0
+
+#: The rest of the body would be taken for the next request.
+_LAST = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+#: Method, path in the router, status, seconds.
+Observer = Callable[[str, str, int, float], None]
 M = TypeVar("M", bound=pydantic.BaseModel)
 
 REQUEST_ID = "X-OpenStack-Request-ID"
 
+_PATIENCE = web.AppKey("patience", float)
 #: Of the request that the task at hand answers; aiohttp's own storage takes text as keys with a
 #: warning, and its typed keys came after the oldest aiohttp that we allow.
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
-def application(*, limit_bytes: int = _LIMIT_BYTES) -> web.Application:
-    """Return an application that answers ``/healthz`` and reports errors as problems."""
-    app = web.Application(middlewares=[_identify, _report], client_max_size=limit_bytes)
-    app.router.add_get("/healthz", _healthz)
+def application(
+    *,
+    limit_bytes: int = _LIMIT_BYTES,
+    body_seconds: float = _BODY_SECONDS,
+    observe: Observer | None = None,
+) -> web.Application:
+    """Return an application that answers ``/healthz`` and reports errors as problems.
+
+    A body may have ``limit_bytes``, and has to be there after ``body_seconds``.
+    ``observe`` is told of each answer: method and path in the router (both empty if it has no such
+    route), status, and the seconds that it took; not of streams and WebSockets, which last.
+    """
+    outer = () if observe is None else (_watching(observe),)
+    app = web.Application(middlewares=(*outer, _identify, _report), client_max_size=limit_bytes)
+    app[_PATIENCE] = body_seconds
+    add_routes(app.router, [HEALTH], anybody)
     return app
 
 
 async def _healthz(_: web.Request) -> web.Response:
-    return web.json_response({"status": "ok"})
+    return json_body(Health())
+
+
+def _watching(observe: Observer) -> Callable[..., Awaitable[web.StreamResponse]]:
+    @web.middleware
+    async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
+        start = time.perf_counter()
+        response = await handler(request)
+        resource = request.match_info.route.resource
+        if not response.prepared:
+            # Methods and paths that do not exist are as many as somebody likes.
+            method, path = (request.method, resource.canonical) if resource else ("", "")
+            observe(method, path, response.status, time.perf_counter() - start)
+        return response
+
+    return watch
+
+
+#: What every application of ours serves; a balancer has no credentials.
+HEALTH = Route(
+    "GET", "/healthz", _healthz, "Whether the process answers", Access.ANYBODY, answer=Health
+)
 
 
 @web.middleware
@@ -79,25 +142,43 @@ async def _report(request: web.Request, handler: Handler) -> web.StreamResponse:
 def problem_response(error: errors.SwarmError) -> web.Response:
     """Return ``error`` as a problem document."""
     document = problems.problem_of(error)
+    is_unknown = isinstance(error, errors.Unauthenticated)
     return web.json_response(
-        document, status=document["status"], content_type=problems.CONTENT_TYPE
+        document,
+        status=document["status"],
+        headers={"WWW-Authenticate": "Bearer"} if is_unknown else None,
+        content_type=problems.CONTENT_TYPE,
     )
 
 
 def _foreign_problem(error: web.HTTPException) -> web.Response:
     """Return aiohttp's own refusals (no such route, body too large) in our form."""
-    code = (error.reason or "error").lower().replace(" ", "_")
-    document = {
-        "type": f"urn:glance-swarm:problem:{code}",
-        "title": error.reason,
-        "status": error.status,
-        "code": code,
-        "detail": error.text or error.reason,
-    }
+    document = problems.foreign_problem(error.status, error.text or error.reason)
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-    return web.json_response(
+    response = web.json_response(
         document, status=error.status, headers=headers, content_type=problems.CONTENT_TYPE
     )
+    if error.status in _LAST:
+        response.force_close()
+    return response
+
+
+async def read_bytes(request: web.Request) -> bytes:
+    """Return the request's body.
+
+    One that is too large is refused before it is read, if its length is said; one that trickles is
+    refused when the time is up. Either way the connection ends.
+    """
+    most, seconds = request.client_max_size, request.app[_PATIENCE]
+    length = request.content_length or 0
+    if length > most:
+        raise web.HTTPRequestEntityTooLarge(most, length)
+    try:
+        return await within(seconds, request.read())
+    except asyncio.TimeoutError:
+        raise web.HTTPRequestTimeout(text=f"the body did not come within {seconds:g} s") from None
+    except (ConnectionError, web.RequestPayloadError) as error:
+        raise errors.MalformedRequest("the body is broken off or malformed") from error
 
 
 async def read_body(request: web.Request, model: type[M]) -> M:
@@ -106,7 +187,23 @@ async def read_body(request: web.Request, model: type[M]) -> M:
     Raises :class:`~swarm.errors.MalformedRequest` that names the first wrong member.
     """
     try:
-        return model.model_validate_json(await request.read())
+        return model.model_validate_json(await read_bytes(request))
+    except pydantic.ValidationError as error:
+        raise errors.MalformedRequest(explain(error)) from error
+
+
+def read_query(request: web.Request, model: type[M]) -> M:
+    """Return the request's query string as ``model``, whose members are the parameters.
+
+    Raises :class:`~swarm.errors.MalformedRequest` that names the first wrong parameter; one that is
+    not known, or given twice, is wrong.
+    """
+    names = list(request.query)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise errors.MalformedRequest(f"{twice:.40}: given more than once")
+    try:
+        return model.model_validate_strings(dict(request.query))
     except pydantic.ValidationError as error:
         raise errors.MalformedRequest(explain(error)) from error
 
@@ -152,32 +249,64 @@ async def serving(
     app: web.Application,
     *,
     address: str | None = None,
-    port: int | None = None,
+    port: int = 0,
     unix_socket: str | None = None,
+    sockets: Sequence[socket.socket] = (),
+    front: Callable[[web.Server], Front] | None = None,
+    idle_seconds: float = _IDLE_SECONDS,
 ) -> AsyncIterator[list[str]]:
     """Serve ``app`` while the block runs; yields the URLs that it listens on.
 
-    Port 0 takes a free port. Raises :class:`~swarm.errors.ConfigurationError` if the address is
-    taken or not of this host.
+    ``sockets`` are bound already, and closed at the end. Port 0 takes a free port. ``front`` makes
+    what stands before aiohttp. A connection is closed once no request, or only a part of a head,
+    has come for ``idle_seconds``. Raises :class:`~swarm.errors.ConfigurationError` if the address
+    is taken or not of this host.
     """
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
+    async with contextlib.AsyncExitStack() as stack:
+        bound = [*sockets, *([] if address is None else bind_all([address], port))]
+        for sock in bound:
+            stack.callback(sock.close)
+        urls = [url_of(sock.getsockname()) for sock in bound]
+        runner = await _set_up(app, stack, idle_seconds)
+        server = cast("web.Server", runner.server)  # it is set up
+        protocols: Callable[[], asyncio.BaseProtocol] = server
+        if front is not None:
+            protocols = keeper = front(server)
+            stack.callback(keeper.close)
+        for sock in bound:
+            await Site(runner, sock, protocols).start()
+        if unix_socket is not None:
+            await _listen_at_path(runner, unix_socket)
+            urls.append(url_of(unix_socket))
+        yield urls
+
+
+async def _set_up(
+    app: web.Application, stack: contextlib.AsyncExitStack, idle_seconds: float
+) -> web.AppRunner:
+    _PROTOCOL_LOG.addFilter(_is_our_fault)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=_PROTOCOL_LOG,
+        handle_signals=False,
+        shutdown_timeout=2.0,
+        keepalive_timeout=idle_seconds,
+        lingering_time=_LINGER_SECONDS,
+    )
+    stack.push_async_callback(runner.cleanup)
     await runner.setup()
+    return runner
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """Return whether to log a record: what is no HTTP is answered, and no trouble of ours."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+async def _listen_at_path(runner: web.AppRunner, path: str) -> None:
     try:
-        try:
-            if address is not None:
-                await web.TCPSite(runner, address, port, backlog=4096, reuse_address=True).start()
-            if unix_socket is not None:
-                await web.UnixSite(runner, unix_socket, backlog=4096).start()
-        except OSError as error:
-            where = unix_socket if address is None else f"{address}:{port}"
-            raise errors.ConfigurationError(f"can't listen on {where}: {error.strerror}") from error
-        yield [_url(name) for name in runner.addresses]
-    finally:
-        await runner.cleanup()
-
-
-def _url(name: str | tuple[str, int]) -> str:
-    if isinstance(name, str):
-        return f"unix://{name}"
-    host, port = name[0], name[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        await web.UnixSite(runner, path, backlog=BACKLOG).start()
+    except OSError as error:
+        raise errors.ConfigurationError(f"can't listen on {path}: {error.strerror}") from error

@@ -17,8 +17,9 @@ from swarm.errors import MalformedRequest
 from swarm.web import server
 from tracker.announce import codec
 from tracker.announce.announce import Announcer, Terms
-from tracker.announce.codec import AnnounceQuery, Event
 from tracker.announce.http import AnnounceHttp
+from tracker.announce.query import AnnounceQuery, Event
+from tracker.handout.uniform import Uniform
 from tracker.swarms.memory import MemorySwarms
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ announces = st.builds(
     left=sizes,
     event=st.sampled_from(Event),
     numwant=st.none() | sizes,
-    compact=st.booleans(),
 )
 # What a request line may hold; half of it near to a good query.
 printable = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=120)
@@ -67,7 +67,7 @@ def as_query(announce: AnnounceQuery, *, as_form: bool) -> bytes:
         "downloaded": announce.downloaded,
         "left": announce.left,
         "event": announce.event.value,
-        "compact": int(announce.compact),
+        "compact": 1,
         **({} if announce.numwant is None else {"numwant": announce.numwant}),
     }
     if as_form:
@@ -108,7 +108,7 @@ def ask() -> Iterator[Callable[[str], tuple[int, bytes]]]:
     swarms = MemorySwarms(lifetime_seconds=60)
     swarms.open(HASH)
     app = server.application()
-    AnnounceHttp(Announcer(swarms, Terms(30, 5, 50, 100))).add_to(app.router)
+    AnnounceHttp(Announcer(swarms, Terms(30, 5, 50, 100), policy=Uniform())).add_to(app.router)
     loop = asyncio.new_event_loop()
     runner = web.AppRunner(app)
     loop.run_until_complete(runner.setup())

@@ -15,11 +15,11 @@ from swarm.agent_client import AgentClient
 from swarm.fleet import Fleet, Role
 from swarm.messages import TransferState
 from swarm.tracker_client import TrackerClient
+from tests.databases import replica_database
 from tests.images import write_random
 from tests.integration.deployment import Deployment, to_file
 from tests.integration.round_robin import RoundRobin, round_robin
 from tests.redis_service import redis_service
-from tests.replica_database import replica_database
 from tests.unit.tracker import lab
 from tests.waiting import until_async
 

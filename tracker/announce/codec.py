@@ -10,19 +10,18 @@ another's address, or a guest's, before a thousand others.
 
 from __future__ import annotations
 
-import enum
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from swarm import bencode
 from swarm.errors import MalformedRequest
+from tracker.announce.query import AnnounceQuery, AnnounceReply, Event
+from tracker.swarms.peer import IPV4_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from tracker.swarms.peer import Peer
     from tracker.swarms.store import Counts
 
 _HASH_BYTES = 20
@@ -30,49 +29,6 @@ _PEER_ID_BYTES = 20
 _MOST_SCRAPED = 50
 _MOST_BYTES = 1 << 63
 _NUMBER = re.compile(rb"-?[0-9]{1,19}")
-_IPV4_BYTES = 4
-
-
-class Event(enum.Enum):
-    """Why a client announces."""
-
-    NONE = b""
-    STARTED = b"started"
-    STOPPED = b"stopped"
-    COMPLETED = b"completed"
-    #: It wants no more of the torrent, complete or not (BEP 21); libtorrent sends it.
-    PAUSED = b"paused"
-
-
-@dataclass(frozen=True)
-class AnnounceQuery:
-    """What a client says of itself and asks for."""
-
-    #: SHA-1 info-hash, or the first 20 bytes of a v2 one (BEP 52).
-    info_hash: bytes
-    peer_id: bytes
-    port: int
-    #: Bytes, as the client counts them.
-    uploaded: int
-    downloaded: int
-    left: int
-    event: Event = Event.NONE
-    #: How many peers it would like; None leaves it to the tracker.
-    numwant: int | None = None
-    #: False from a client that would rather have the long form, which it does not get.
-    compact: bool = True
-
-
-@dataclass(frozen=True)
-class AnnounceReply:
-    """What the tracker answers to an announce."""
-
-    interval_seconds: int
-    min_interval_seconds: int
-    counts: Counts
-    peers: tuple[Peer, ...]
-    #: The asker's address as the tracker sees it (BEP 24): 4 or 16 bytes.
-    external_ip: bytes
 
 
 def parse_announce(query: bytes) -> AnnounceQuery:
@@ -91,7 +47,6 @@ def parse_announce(query: bytes) -> AnnounceQuery:
         left=_number(values, b"left"),
         event=_event(values.get(b"event", b"")),
         numwant=_numwant(values),
-        compact=values.get(b"compact") != b"0",
     )
 
 
@@ -107,6 +62,11 @@ def parse_scrape(query: bytes) -> tuple[bytes, ...]:
     if any(len(value) != _HASH_BYTES for value in hashes):
         raise MalformedRequest(f"info_hash: not {_HASH_BYTES} bytes")
     return tuple(hashes)
+
+
+def find_ip(query: bytes) -> bytes | None:
+    """Return what `ip=` says in ``query``; only a trusted proxy is asked that."""
+    return dict(_pairs(query)).get(b"ip")
 
 
 def _pairs(query: bytes) -> list[tuple[bytes, bytes]]:
@@ -171,22 +131,18 @@ def encode_announce(reply: AnnounceReply) -> bytes:
 
     libtorrent takes an answer with no list at all for a broken one.
     """
+    is_ipv4 = len(reply.external_ip) == IPV4_BYTES
     message: dict[bytes, object] = {
         b"complete": reply.counts.complete,
         b"external ip": reply.external_ip,
         b"incomplete": reply.counts.incomplete,
         b"interval": reply.interval_seconds,
         b"min interval": reply.min_interval_seconds,
-        b"peers": _compact(p for p in reply.peers if len(p.endpoint.address) == _IPV4_BYTES),
+        b"peers": reply.peers if is_ipv4 else b"",
     }
-    ipv6 = _compact(p for p in reply.peers if len(p.endpoint.address) != _IPV4_BYTES)
-    if ipv6:
-        message[b"peers6"] = ipv6
+    if not is_ipv4 and reply.peers:
+        message[b"peers6"] = reply.peers
     return bencode.encode(message)
-
-
-def _compact(peers: Iterable[Peer]) -> bytes:
-    return b"".join(p.endpoint.address + p.endpoint.port.to_bytes(2, "big") for p in peers)
 
 
 def encode_scrape(files: Mapping[bytes, Counts]) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
-import pydantic
 from aiohttp import web
 from pydantic import Field
 
@@ -13,14 +12,25 @@ from swarm.errors import ImageUnknown, MalformedRequest, Unavailable
 from swarm.messages import (
     Hex,
     ImageDescription,
+    ImageDocument,
+    ImageId,
     ImageList,
     Message,
     Text,
     Variant,
+    VariantDocument,
     VariantReport,
     is_image_id,
 )
-from swarm.web.server import explain, json_body, problem_response, read_body, wait_seconds
+from swarm.web.routes import Access, Route
+from swarm.web.server import (
+    json_body,
+    problem_response,
+    read_body,
+    read_bytes,
+    read_query,
+    wait_seconds,
+)
 
 if TYPE_CHECKING:
     from tracker.catalogue import Catalogue
@@ -31,9 +41,25 @@ _RETRY_SECONDS = 2
 _TORRENT = "application/x-bittorrent"
 
 
-class ContentHash(Message):
-    """The hash of a variant's whole bytes, in the query of a publication."""
+class NameQuery(Message):
+    """Which images to list."""
 
+    name: Text | None = Field(None, description="only those of this name")
+
+
+class TorrentQuery(Message):
+    """Which torrent, and how long to wait for it."""
+
+    variant: Variant
+    wait: float = Field(
+        0.0, ge=0, le=86400, description=f"seconds, of which {_MOST_WAIT_SECONDS:.0f} are waited"
+    )
+
+
+class Publication(Message):
+    """What is published, and the hash of the variant's whole bytes."""
+
+    variant: Variant
     hash_algo: Annotated[Text, Field(min_length=1)]
     hash_value: Annotated[Hex, Field(min_length=1)]
 
@@ -45,18 +71,90 @@ class ImagesApi:
         self._catalogue = catalogue
         self._conversions = conversions
 
-    def add_to(self, router: web.UrlDispatcher) -> None:
-        """Add the routes."""
-        router.add_get("/v1/images", self._list)
-        router.add_get("/v1/images/{id}", self._show)
-        router.add_put("/v1/images/{id}", self._register)
-        router.add_delete("/v1/images/{id}", self._withdraw)
-        router.add_put("/v1/images/{id}/variants/{variant}", self._report)
-        router.add_get("/v1/images/{id}/torrent", self._fetch_torrent, allow_head=False)
-        router.add_put("/v1/images/{id}/torrent", self._publish)
+    def routes(self) -> list[Route]:
+        """Return the table."""
+        one, torrent = "/v1/images/{id}", "/v1/images/{id}/torrent"
+        ids = {"id": ImageId}
+        return [
+            Route(
+                "GET",
+                "/v1/images",
+                self._list,
+                "All images, or those of one name, newest first",
+                Access.NODE,
+                query=NameQuery,
+                answer=ImageList,
+            ),
+            Route(
+                "GET",
+                one,
+                self._show,
+                "One image and its variants",
+                Access.NODE,
+                path_types=ids,
+                answer=ImageDocument,
+                problems=(404,),
+            ),
+            Route(
+                "PUT",
+                one,
+                self._register,
+                "Register an image, or bring its description up to date",
+                Access.SEEDER,
+                path_types=ids,
+                body=ImageDescription,
+                answer=ImageDocument,
+                problems=(404, 409),
+            ),
+            Route(
+                "DELETE",
+                one,
+                self._withdraw,
+                "Withdraw an image and its torrents",
+                Access.SEEDER,
+                path_types=ids,
+                status=HTTPStatus.NO_CONTENT,
+                problems=(404,),
+            ),
+            Route(
+                "PUT",
+                "/v1/images/{id}/variants/{variant}",
+                self._report,
+                "How far a conversion is; a published variant stays so",
+                Access.SEEDER,
+                path_types={**ids, "variant": Variant},
+                body=VariantReport,
+                answer=VariantDocument,
+                problems=(404,),
+            ),
+            Route(
+                "GET",
+                torrent,
+                self._fetch_torrent,
+                "The torrent of a variant, waiting for its conversion",
+                Access.NODE,
+                path_types=ids,
+                query=TorrentQuery,
+                answer=_TORRENT,
+                problems=(404, 422, 502, 503),
+            ),
+            Route(
+                "PUT",
+                torrent,
+                self._publish,
+                "Publish the torrent of a variant",
+                Access.SEEDER,
+                path_types=ids,
+                query=Publication,
+                body=_TORRENT,
+                answer=VariantDocument,
+                problems=(404, 409, 422),
+            ),
+        ]
 
     async def _list(self, request: web.Request) -> web.Response:
-        images = await self._catalogue.list_images(name=request.query.get("name"))
+        wanted = read_query(request, NameQuery)
+        images = await self._catalogue.list_images(name=wanted.name)
         return json_body(ImageList(images=images))
 
     async def _show(self, request: web.Request) -> web.Response:
@@ -79,7 +177,7 @@ class ImagesApi:
         return json_body(await self._catalogue.report(image_id, variant, report))
 
     async def _fetch_torrent(self, request: web.Request) -> web.Response:
-        image_id, variant = _image_id(request), _variant(request.query.get("variant"))
+        image_id, variant = _image_id(request), read_query(request, TorrentQuery).variant
         seconds = wait_seconds(request, most=_MOST_WAIT_SECONDS)
         try:
             data = await self._conversions.torrent(image_id, variant, wait_seconds=seconds)
@@ -90,14 +188,13 @@ class ImagesApi:
         return web.Response(body=data, content_type=_TORRENT)
 
     async def _publish(self, request: web.Request) -> web.Response:
-        image_id, variant = _image_id(request), _variant(request.query.get("variant"))
-        content = _content_hash(request)
+        image_id, wanted = _image_id(request), read_query(request, Publication)
         document = await self._catalogue.publish(
             image_id,
-            variant,
-            await request.read(),
-            hash_algo=content.hash_algo,
-            hash_value=content.hash_value,
+            wanted.variant,
+            await read_bytes(request),
+            hash_algo=wanted.hash_algo,
+            hash_value=wanted.hash_value,
         )
         return json_body(document)
 
@@ -109,17 +206,9 @@ def _image_id(request: web.Request) -> str:
     return image_id
 
 
-def _variant(text: str | None) -> Variant:
+def _variant(text: str) -> Variant:
     try:
         return Variant(text)
     except ValueError:
         known = ", ".join(variant.value for variant in Variant)
         raise MalformedRequest(f"variant: {text!r:.40} is not one of: {known}") from None
-
-
-def _content_hash(request: web.Request) -> ContentHash:
-    names = ContentHash.model_fields.keys() & request.query.keys()
-    try:
-        return ContentHash.model_validate({name: request.query[name] for name in names})
-    except pydantic.ValidationError as error:
-        raise MalformedRequest(explain(error)) from error

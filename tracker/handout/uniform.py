@@ -6,26 +6,21 @@ knows nothing of racks; a policy that does is another file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Iterable
-
-    from tracker.swarms.peer import Peer
+from tracker.handout.policy import Kinds
+from tracker.swarms.draw import share
 
 
-def choose(
-    candidates: Iterable[Peer], *, asker: Peer, count: int, rng: random.Random
-) -> list[Peer]:
-    """Return up to ``count`` of ``candidates`` at random, never the asker itself.
+class Uniform:
+    """Complete and incomplete peers in the proportion in which there are such."""
 
-    The asker is known by its peer id, which it keeps on each of its addresses, and by its
-    endpoint, where a former run of it may still be listed under another peer id.
-    """
-    others = [
-        peer
-        for peer in candidates
-        if peer.peer_id != asker.peer_id and peer.endpoint != asker.endpoint
-    ]
-    return rng.sample(others, min(count, len(others)))
+    uses_groups = False
+
+    def quotas(self, others: Kinds, *, count: int, is_complete: bool, fraction: float) -> Kinds:
+        """Return how many of each kind; all are far, as nobody has a group."""
+        del is_complete  # then there are no complete ones to choose from
+        complete = self.complete_of(others.far_complete, others.far_incomplete, count, fraction)
+        return Kinds(0, 0, complete, min(others.far_incomplete, count - complete))
+
+    def complete_of(self, complete: int, incomplete: int, count: int, fraction: float) -> int:
+        """Return how many of ``count`` are complete ones: in proportion."""
+        return share(complete, incomplete, count, fraction=fraction)

@@ -6,9 +6,9 @@ It keeps what it is given and decides nothing: the rules are in ``tracker/catalo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import selectinload, undefer
@@ -16,6 +16,7 @@ from sqlalchemy.orm import selectinload, undefer
 from swarm.messages import ImageDocument, VariantDocument
 from tracker.registry.database import migrate, open_engine
 from tracker.registry.models import Base, Image, ImageVariant
+from tracker.registry.nodes import NodeRepository
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -36,8 +37,16 @@ class StoredVariant:
     metainfo: bytes | None
 
 
+class Published(NamedTuple):
+    """One published torrent and whose it is."""
+
+    image_id: str
+    name: str
+    document: VariantDocument
+
+
 class Registry:
-    """The database of images and torrents; use it as an asynchronous context manager.
+    """The database of images, torrents and nodes; use it as an asynchronous context manager.
 
     Entering brings the schema up to date. Raises :class:`~swarm.errors.ConfigurationError` there
     if the database can't be used.
@@ -47,6 +56,7 @@ class Registry:
         self._url = url
         self._engine: AsyncEngine = open_engine(url)
         self._session = async_sessionmaker(self._engine, expire_on_commit=False)
+        self.nodes = NodeRepository(self._session)
 
     async def __aenter__(self) -> Self:
         await migrate(self._url)
@@ -127,6 +137,31 @@ class Registry:
         async with self._session() as session:
             rows = await session.execute(query)
             return [bytes.fromhex(digits) for row in rows for digits in set(row) if digits]
+
+    async def list_published(
+        self, *, limit: int, after: tuple[str, str] = ("", "")
+    ) -> list[Published]:
+        """Return up to ``limit`` published torrents, those ``after`` an image id and variant."""
+        key = (ImageVariant.image_id, ImageVariant.variant)
+        query = (
+            select(Image.name, ImageVariant)
+            .join(Image, Image.id == ImageVariant.image_id)
+            .where(ImageVariant.announce_hash.is_not(None))
+            .where(or_(key[0] > after[0], and_(key[0] == after[0], key[1] > after[1])))
+            .order_by(*key)
+            .limit(limit)
+        )
+        async with self._session() as session:
+            rows = await session.execute(query)
+            return [Published(row.image_id, name, _variant_document(row)) for name, row in rows]
+
+    async def variant_counts(self) -> dict[tuple[str, str], int]:
+        """Return how many variants there are, by variant and state."""
+        columns = (ImageVariant.variant, ImageVariant.state)
+        query = select(*columns, func.count()).group_by(*columns)
+        async with self._session() as session:
+            rows = await session.execute(query)
+            return {(variant, state): count for variant, state, count in rows}
 
 
 def _document(image: Image) -> ImageDocument:

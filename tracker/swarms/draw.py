@@ -1,10 +1,12 @@
-"""How a sample is shared out between the incomplete and the complete peers of a swarm.
-
-The stores keep the two apart, as a complete peer is told only of incomplete ones. Drawing a share
-from each is drawing from both: every peer has the same chance.
-"""
+"""How a number of peers to draw is shared out between the groups that they are drawn from."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
 
 
 def share(first: int, second: int, want: int, *, fraction: float) -> int:
@@ -18,3 +20,24 @@ def share(first: int, second: int, want: int, *, fraction: float) -> int:
     if total <= want:
         return first
     return min(first, int(want * first / total + fraction))
+
+
+def spread(sizes: Sequence[int], want: int, rng: random.Random) -> list[int]:
+    """Return how many of ``want`` to draw from each of several groups, as evenly as they allow.
+
+    What can't be shared out evenly goes to groups at random: of a thousand groups, ``want`` give
+    one each.
+    """
+    shares = [0] * len(sizes)
+    left = min(want, sum(sizes))
+    open_groups = [index for index, size in enumerate(sizes) if size]
+    while left:
+        if len(open_groups) > left:
+            open_groups = rng.sample(open_groups, left)
+        each = left // len(open_groups)
+        for index in open_groups:
+            given = min(each, sizes[index] - shares[index])
+            shares[index] += given
+            left -= given
+        open_groups = [index for index in open_groups if shares[index] < sizes[index]]
+    return shares

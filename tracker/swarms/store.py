@@ -17,6 +17,8 @@ Duties beyond the signatures:
 - *Identity.* One endpoint is one peer: what was known of it is replaced. A farewell removes it only
   if it comes from the peer id that is known there: a restarted client may announce before the
   farewell of its former run arrives.
+- *Groups.* A peer may belong to a group, its rack. Then those of its group are near to it and all
+  others are far, and some of each are drawn. A peer of no group has nobody near.
 - *Atomicity.* An announce is one step: no other is seen half done, and the counts that it returns
   are of the moment after it.
 - *Cost.* An announce costs what it draws, not what the swarm holds, and a shared store is asked
@@ -27,8 +29,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from tracker.handout.policy import Kinds
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tracker.swarms.peer import Peer
 
@@ -42,12 +46,25 @@ class Counts(NamedTuple):
     downloaded: int
 
 
+class Drawn(NamedTuple):
+    """A random sample of each kind of peer: compact endpoints, one after the other.
+
+    Their order is random enough that the first so many of a sample are a sample themselves.
+    """
+
+    near_complete: bytes = b""
+    near_incomplete: bytes = b""
+    far_complete: bytes = b""
+    far_incomplete: bytes = b""
+
+
 class Answer(NamedTuple):
     """What one announce is answered from."""
 
     counts: Counts
-    #: A random sample of the others, in no order that means anything.
-    candidates: list[Peer]
+    #: How many there are to choose from, beside the asker.
+    others: Kinds
+    drawn: Drawn
 
 
 class Members(NamedTuple):
@@ -67,6 +84,10 @@ class Totals(NamedTuple):
 
 
 NOBODY = Counts(0, 0, 0)
+#: The answer that tells nothing: of a swarm that is not open.
+NONE = Kinds()
+NOTHING = Drawn()
+SILENCE = Answer(NOBODY, NONE, NOTHING)
 
 
 class Swarms(Protocol):
@@ -102,20 +123,42 @@ class Swarms(Protocol):
         *,
         has_completed: bool = False,
         has_stopped: bool = False,
+        is_reported: bool = False,
         want: int = 0,
     ) -> Answer:
         """Take down what ``peer`` said just now, and draw others for it.
+
+        ``is_reported``: its node says so on its control channel, and will :meth:`renew` it.
 
         ``has_completed`` is the event of that name: it counts if the peer lacks nothing and was not
         known as complete, so that a repetition counts once. ``has_stopped`` is its farewell; it
         removes the peer, and draws nobody.
 
-        Drawn are up to ``want`` peers of its family, never its own endpoint, each with the same
-        chance; for a complete peer only those that lack something, since two complete ones have
-        nothing to say to each other. There are fewer only if the swarm has no more.
+        Drawn are up to ``want`` peers of each kind, of its family and never its own endpoint; for a
+        complete peer only those that lack something, since two complete ones have nothing to say to
+        each other, and the others are not counted either. Of one kind each peer has the same
+        chance, but that far ones are spread over the groups: first a group is drawn, then a peer of
+        it. There are fewer only if the swarm has no more. If none is wanted, nobody is counted.
 
-        For a swarm that is not open here nothing is taken down, and the answer is empty.
+        For a swarm that is not open here nothing is taken down, and the answer is SILENCE.
         """
+
+    async def report(self, peer: Peer, holdings: Sequence[tuple[bytes, int]]) -> None:
+        """Take down what one node has of many torrents, as that many announces that want nobody.
+
+        ``holdings`` are announce hashes, each with the bytes that the node lacks (its ``left``;
+        that of ``peer`` is not looked at). Those that are not open are passed over.
+        """
+
+    async def renew(self, peer: Peer, holdings: Sequence[tuple[bytes, int]]) -> None:
+        """Take down that a node is still there, and has all that it reported so far: ``holdings``.
+
+        They live from now on as long as after an announce. This is what a node says most often, so
+        it may cost less than to report them.
+        """
+
+    async def leave(self, endpoint: bytes, announce_hashes: Sequence[bytes]) -> None:
+        """Forget an endpoint in these swarms, whatever its peer id: its node says so itself."""
 
     async def scrape(self, announce_hashes: Iterable[bytes], address: bytes) -> dict[bytes, Counts]:
         """Return the counts of each open swarm among these, in the family of ``address``."""

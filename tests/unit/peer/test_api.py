@@ -22,11 +22,12 @@ from swarm.errors import (
     TransferUnknown,
 )
 from swarm.fleet import free_port
-from swarm.messages import Convert, Refusal, TransferRequest, TransferState
+from swarm.messages import TransferRequest, TransferState
 from swarm.tracker_client import TrackerClient
 from swarm.web import server
 from tests.images import IMAGE_ID
 from tests.unit.peer.neighbourhood import Agent, agent_at, seeded, tracker_at
+from tests.unit.tracker import lab
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -96,30 +97,16 @@ def test_without_a_tracker_a_transfer_is_taken_in_and_can_be_cancelled(tmp_path:
 def test_an_image_that_no_source_has_is_refused_at_once(tmp_path: Path) -> None:
     """404 image_unknown, and no transfer: a seeder was asked and does not have it."""
 
-    async def refuse(convert: Convert) -> Refusal:
-        return Refusal(
-            image_id=convert.image_id,
-            variant=convert.variant,
-            code="image_unknown",
-            detail="no such image",
-        )
-
     async def scenario() -> None:
         async with (
             tracker_at(tmp_path) as tracker,
             served(tmp_path, tracker) as (agent, client),
+            lab.connected(tracker, lab.FakeNode(refuse_with="image_unknown")),
         ):
-            connected = asyncio.Event()
-            seeder = asyncio.create_task(
-                tracker.serve_demands("s1", refuse, on_connect=connected.set)
-            )
-            await within(10.0, connected.wait())
             request = agent.request(image_id=str(uuid.uuid4()))
             with pytest.raises(ImageUnknown):
                 await client.create_transfer(request)
             assert await client.list_transfers() == []
-            seeder.cancel()
-            await asyncio.wait([seeder])
 
     asyncio.run(scenario())
 

@@ -6,19 +6,27 @@ import asyncio
 import contextlib
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
+from aiohttp import web
 from yarl import URL
 
-from swarm import bencode, metainfo, options
+from swarm import bencode, endpoints, metainfo, options
+from swarm.control_client import ControlClient
+from swarm.control_messages import Hello, Update
 from swarm.deadline import within
 from swarm.hashing import ContentHasher
 from swarm.messages import Convert, ImageDescription, Refusal, Variant
 from swarm.torrent_version import TorrentVersion
 from swarm.tracker_client import TrackerClient
+from swarm.web import server
 from tracker import app
+from tracker.announce.announce import Announcer, Terms
+from tracker.announce.http import AnnounceHttp
+from tracker.handout.uniform import Uniform
 from tracker.options import list_opts
+from tracker.swarms.memory import MemorySwarms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -65,6 +73,18 @@ async def stoppable_tracker(
         urls = await stack.enter_async_context(app.running(configuration(state_dir)))
         async with TrackerClient(urls[0]) as client:
             yield client, stack.aclose
+
+
+@contextlib.asynccontextmanager
+async def announce_tracker(port: int, announce_hash: bytes) -> AsyncIterator[None]:
+    """Serve announces for one torrent at ``port``, and nothing else."""
+    swarms = MemorySwarms(lifetime_seconds=60)
+    swarms.open(announce_hash)
+    application = web.Application()
+    announcer = Announcer(swarms, Terms(5, 1, 50, 100), policy=Uniform())
+    AnnounceHttp(announcer).add_to(application.router)
+    async with server.serving(application, address="127.0.0.1", port=port):
+        yield
 
 
 def describe(image_id: str = IMAGE, **changes: Any) -> ImageDescription:  # noqa: ANN401 - members
@@ -147,15 +167,65 @@ def addresses(answer: dict[bytes, bytes]) -> set[tuple[str, int]]:
 
 
 @dataclass
-class FakeSeeder:
-    """A seeder's side of the control channel through the real client; its answer is scripted."""
+class FakeNode:
+    """A node's side of the control channel through the real client; what it does is scripted."""
 
     refuse_with: str | None = None
     on_demand: Callable[[Convert], Any] | None = None
+    held: dict[bytes, int] = field(default_factory=dict)
     is_connected: asyncio.Event = field(default_factory=asyncio.Event)
     demands: list[Convert] = field(default_factory=list)
+    #: What was heard so far, all updates put together.
+    peers: dict[bytes, set[tuple[str, int]]] = field(default_factory=dict)
+    slices: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    parted: dict[bytes, set[tuple[str, int]]] = field(default_factory=dict)
+    withdrawn: set[bytes] = field(default_factory=set)
+    blocked: set[str] = field(default_factory=set)
+    #: When each peer was heard of, by torrent, on the loop's clock.
+    heard_at: dict[tuple[bytes, tuple[str, int]], float] = field(default_factory=dict)
+    #: Says changes; set while the node is connected.
+    client: ControlClient | None = None
 
-    async def convert(self, demand: Convert) -> Refusal | None:
+    def have(self, announce_hash: bytes, left: int) -> None:
+        """Hold a torrent from now on, lacking ``left`` bytes."""
+        self.held[announce_hash] = left
+        assert self.client is not None
+        self.client.have(announce_hash, left)
+
+    def leave(self, announce_hash: bytes) -> None:
+        """Hold a torrent no more."""
+        del self.held[announce_hash]
+        assert self.client is not None
+        self.client.leave(announce_hash)
+
+    def holdings(self) -> dict[bytes, int]:
+        """Return what it holds."""
+        return self.held
+
+    def connected(self, blocked: tuple[str, ...]) -> None:
+        """Note that the channel is up."""
+        self.blocked = set(blocked)
+        self.is_connected.set()
+
+    def disconnected(self) -> None:
+        """Note that the channel is down."""
+        self.is_connected.clear()
+
+    def updated(self, update: Update) -> None:
+        """Take down what is told."""
+        now = asyncio.get_running_loop().time()
+        for name, peers in update.peers.items():
+            for peer in spelt_all(peers):
+                self.peers.setdefault(bytes.fromhex(name), set()).add(peer)
+                self.heard_at.setdefault((bytes.fromhex(name), peer), now)
+        for name, peers in update.left.items():
+            self.parted.setdefault(bytes.fromhex(name), set()).update(spelt_all(peers))
+        for name, slice_ in update.slices.items():
+            self.slices[bytes.fromhex(name)] = (slice_.k, slice_.n)
+        self.withdrawn |= {bytes.fromhex(name) for name in update.withdrawn}
+        self.blocked = (self.blocked | set(update.block)) - set(update.unblock)
+
+    async def asked(self, demand: Convert) -> Refusal | None:
         """Take down a demand, and answer as scripted."""
         self.demands.append(demand)
         if self.on_demand is not None:
@@ -170,17 +240,27 @@ class FakeSeeder:
         )
 
 
+def spelt_all(peers: str) -> set[tuple[str, int]]:
+    """Return IPv4 peers as they are sent on the control channel."""
+    size = endpoints.COMPACT_IPV4_BYTES
+    return {endpoints.spelt(one) for one in endpoints.split(bytes.fromhex(peers), size)}
+
+
 @contextlib.asynccontextmanager
 async def connected(
-    client: TrackerClient, seeder: FakeSeeder, *, node: str = "seeder-1"
-) -> AsyncIterator[FakeSeeder]:
-    """Keep ``seeder`` on the control channel during the block."""
-    task = asyncio.create_task(
-        client.serve_demands(node, seeder.convert, on_connect=seeder.is_connected.set)
-    )
+    client: TrackerClient,
+    node: FakeNode,
+    *,
+    name: str = "seeder-1",
+    role: Literal["seeder", "agent"] = "seeder",
+    port: int | None = None,
+) -> AsyncIterator[FakeNode]:
+    """Keep ``node`` on the control channel during the block."""
+    node.client = ControlClient(client, Hello(role=role, node=name, port=port), node)
+    task = asyncio.create_task(node.client.run())
     try:
-        await within(10, seeder.is_connected.wait())
-        yield seeder
+        await within(10, node.is_connected.wait())
+        yield node
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

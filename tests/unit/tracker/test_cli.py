@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import libtorrent as lt
@@ -18,38 +14,18 @@ from swarm.messages import Variant, VariantReport
 from swarm.torrent_version import TorrentVersion
 from swarm.tracker_client import TrackerClient
 from tests.unit.tracker import lab
+from tests.unit.tracker.command import swarm, tracker_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SWARM = [sys.executable, "-c", "from swarm.cli import main; main()"]
-
-
-def swarm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the `swarm` command to its end."""
-    return subprocess.run(
-        [*SWARM, *arguments], capture_output=True, text=True, timeout=30, check=False
-    )
-
 
 @pytest.fixture
 def tracker_url(tmp_path: Path) -> Iterator[str]:
-    """Run a tracker process; it must end by SIGTERM with status 0."""
-    arguments = ["tracker", "serve", "--listen-port", "0", "--state-dir", str(tmp_path / "state")]
-    with subprocess.Popen([*SWARM, *arguments], stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            for line in process.stderr:
-                if found := re.search(r"tracker listening on (\S+)", line):
-                    yield found[1]
-                    break
-            else:
-                pytest.fail("the tracker ended before it listened")
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(15) == 0
-        finally:
-            process.kill()
+    """Run a tracker process."""
+    with tracker_process(tmp_path / "state") as url:
+        yield url
 
 
 def test_images_are_listed_and_shown(tracker_url: str) -> None:
@@ -108,18 +84,46 @@ def test_a_torrent_for_other_clients_is_written(tracker_url: str, tmp_path: Path
         assert lt.load_torrent_buffer(file.read_bytes()).trackers == expected
 
 
+def test_swarms_are_listed_and_shown(tracker_url: str) -> None:
+    """As tables, the second with a line for each rack, and as JSON for programs."""
+
+    async def prepare() -> None:
+        async with TrackerClient(tracker_url) as client:
+            await client.register_image(lab.describe())
+            made = await lab.publish(client)
+            await lab.announce(client, made.announce_hash, port=1, left=0)
+            await lab.announce(client, made.announce_hash, port=2, left=len(lab.BYTES))
+
+    asyncio.run(prepare())
+    at = ("--tracker-url", tracker_url)
+    listed = swarm("swarm", "list", *at)
+    assert listed.returncode == 0, listed.stderr
+    assert lab.IMAGE in listed.stdout
+    shown = swarm("swarm", "show", "debian-12", *at)
+    assert shown.returncode == 0, shown.stderr
+    assert "(unknown)" in shown.stdout
+    assert "50.0" in shown.stdout
+    (summary,) = json.loads(swarm("swarm", "list", *at, "--json").stdout)["swarms"]
+    (variant,) = json.loads(swarm("swarm", "show", lab.IMAGE, *at, "--json").stdout)["variants"]
+    assert (summary["seeders"], summary["leechers"]) == (1, 1)
+    assert (variant["racks"][0]["rack"], variant["held_percent"]) == ("", 50)
+    missing = swarm("swarm", "show", lab.OTHER, *at)
+    assert missing.returncode == 1
+    assert lab.OTHER in missing.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--listen-address", "0.0.0.0"],
+        ["--listen-address", "no address!"],
         ["--listen-port", "70000"],
         ["--state-dir", "/proc/no/where"],
     ],
 )
 def test_a_misconfigured_tracker_does_not_start(tmp_path: Path, arguments: list[str]) -> None:
-    """Exit status 2 and one line."""
+    """Exit status 2, and the last line says why."""
     given = ["--state-dir", str(tmp_path), *arguments]
     ended = swarm("tracker", "serve", *given)
     assert ended.returncode == 2
-    assert ended.stderr.startswith("Error: ")
-    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in ended.stderr

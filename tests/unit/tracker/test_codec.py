@@ -7,8 +7,7 @@ import pytest
 from swarm import bencode
 from swarm.errors import MalformedRequest
 from tracker.announce import codec
-from tracker.announce.codec import AnnounceQuery, Event
-from tracker.swarms.peer import Endpoint, Peer
+from tracker.announce.query import AnnounceQuery, AnnounceReply, Event
 from tracker.swarms.store import Counts
 
 GOOD = {
@@ -88,17 +87,27 @@ def test_scrapes_name_what_they_want() -> None:
             codec.parse_scrape(bad)
 
 
-def test_a_reply_is_compact_and_canonical() -> None:
-    """6 bytes for each IPv4 peer, 18 for each IPv6 one (BEP 23, BEP 7)."""
-    four = Peer(b"a" * 20, Endpoint(bytes([192, 0, 2, 1]), 6881), 1)
-    six = Peer(b"b" * 20, Endpoint(bytes(15) + b"\x01", 258), 0)
-    reply = codec.AnnounceReply(30, 5, Counts(1, 2, 3), (four, six), bytes(4))
-    assert bencode.decode(codec.encode_announce(reply)) == {
+@pytest.mark.parametrize(
+    ("address", "peers", "peers6"),
+    [
+        (bytes(4), bytes([192, 0, 2, 1, 0x1A, 0xE1]), None),
+        (bytes(4), b"", None),
+        (bytes(16), b"", bytes(15) + b"\x01\x01\x02"),
+        (bytes(16), b"", b""),
+    ],
+)
+def test_a_reply_is_compact_and_canonical(
+    address: bytes, peers: bytes, peers6: bytes | None
+) -> None:
+    """6 bytes for each IPv4 peer, 18 for each IPv6 one (BEP 23, BEP 7), as the asker is one."""
+    reply = AnnounceReply(30, 5, Counts(1, 2, 3), peers6 if peers6 is not None else peers, address)
+    expected = {
         b"complete": 1,
-        b"external ip": bytes(4),
+        b"external ip": address,
         b"incomplete": 2,
         b"interval": 30,
         b"min interval": 5,
-        b"peers": bytes([192, 0, 2, 1, 0x1A, 0xE1]),
-        b"peers6": bytes(15) + b"\x01\x01\x02",
+        b"peers": peers,
+        **({b"peers6": peers6} if peers6 else {}),
     }
+    assert bencode.decode(codec.encode_announce(reply)) == expected

@@ -49,7 +49,7 @@ def test_an_image_is_converted_on_demand(tmp_path: Path) -> None:
                 await t.register_image(lab.describe())
                 await lab.publish(t)
 
-            async with lab.connected(t, lab.FakeSeeder(on_demand=convert)) as seeder:
+            async with lab.connected(t, lab.FakeNode(on_demand=convert)) as seeder:
                 assert await fetch(t) == lab.torrent().data
                 wanted = Convert(image_id=lab.IMAGE, variant=Variant.ORIGINAL)
                 assert seeder.demands == [wanted]
@@ -63,7 +63,7 @@ def test_many_agents_send_one_demand(tmp_path: Path) -> None:
     """While one is outstanding no other is sent; all get the torrent."""
 
     async def scenario() -> None:
-        async with lab.tracker_at(tmp_path) as t, lab.connected(t, lab.FakeSeeder()) as seeder:
+        async with lab.tracker_at(tmp_path) as t, lab.connected(t, lab.FakeNode()) as seeder:
             await t.register_image(lab.describe())
             with pytest.raises(errors.ImageNotReady):
                 await fetch(t, wait=0)
@@ -81,7 +81,7 @@ def test_each_variant_is_a_demand_of_its_own(tmp_path: Path) -> None:
     """Publishing one form does not end the wait for the other."""
 
     async def scenario() -> None:
-        async with lab.tracker_at(tmp_path) as t, lab.connected(t, lab.FakeSeeder()) as seeder:
+        async with lab.tracker_at(tmp_path) as t, lab.connected(t, lab.FakeNode()) as seeder:
             await t.register_image(lab.describe())
             raw = asyncio.create_task(fetch(t, variant=Variant.RAW))
             await until(lambda: len(seeder.demands) == 1, what="the demand")
@@ -98,7 +98,7 @@ def test_the_wait_ends_as_unready_when_the_time_is_up(tmp_path: Path) -> None:
     """503 with Retry-After; the demand stays with the seeder."""
 
     async def scenario() -> None:
-        async with lab.tracker_at(tmp_path) as t, lab.connected(t, lab.FakeSeeder()):
+        async with lab.tracker_at(tmp_path) as t, lab.connected(t, lab.FakeNode()):
             await t.register_image(lab.describe())
             url = f"{t.url}/v1/images/{lab.IMAGE}/torrent?variant=raw&wait=0.1"
             async with t.session.get(url) as response:
@@ -115,9 +115,9 @@ def test_an_image_that_no_seeder_knows_is_unknown_at_once(tmp_path: Path, wait: 
 
     async def scenario() -> None:
         async with lab.tracker_at(tmp_path) as t:
-            denying = lab.FakeSeeder(refuse_with="image_unknown")
-            other = lab.FakeSeeder(refuse_with="image_unknown")
-            async with lab.connected(t, denying), lab.connected(t, other, node="seeder-2"):
+            denying = lab.FakeNode(refuse_with="image_unknown")
+            other = lab.FakeNode(refuse_with="image_unknown")
+            async with lab.connected(t, denying), lab.connected(t, other, name="seeder-2"):
                 start = time.monotonic()
                 with pytest.raises(errors.ImageUnknown):
                     await fetch(t, wait=wait)
@@ -135,8 +135,8 @@ def test_one_seeder_that_knows_the_image_is_enough(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with lab.tracker_at(tmp_path) as t:
-            denying, silent = lab.FakeSeeder(refuse_with="image_unknown"), lab.FakeSeeder()
-            async with lab.connected(t, denying), lab.connected(t, silent, node="seeder-2"):
+            denying, silent = lab.FakeNode(refuse_with="image_unknown"), lab.FakeNode()
+            async with lab.connected(t, denying), lab.connected(t, silent, name="seeder-2"):
                 waiting = asyncio.create_task(fetch(t))
                 await until(lambda: bool(denying.demands and silent.demands), what="the demands")
                 await t.register_image(lab.describe())
@@ -169,7 +169,7 @@ def test_a_seeder_that_connects_late_gets_what_is_outstanding(tmp_path: Path) ->
             waiting = asyncio.create_task(fetch(t))
             with pytest.raises(errors.NoSeeder):  # the first one is in, since this one is through
                 await fetch(t, wait=0.1)
-            async with lab.connected(t, lab.FakeSeeder()) as seeder:
+            async with lab.connected(t, lab.FakeNode()) as seeder:
                 await until(lambda: len(seeder.demands) == 1, what="the demand")
                 made = await lab.publish(t)
                 assert await waiting == made.data
@@ -181,7 +181,7 @@ def test_a_failure_is_told_with_the_seeders_reason(tmp_path: Path) -> None:
     """To those who wait, and at once to those who ask later, until a seeder tries again."""
 
     async def scenario() -> None:
-        async with lab.tracker_at(tmp_path) as t, lab.connected(t, lab.FakeSeeder()) as seeder:
+        async with lab.tracker_at(tmp_path) as t, lab.connected(t, lab.FakeNode()) as seeder:
             await t.register_image(lab.describe())
             waiting = asyncio.create_task(fetch(t))
             await until(lambda: len(seeder.demands) == 1, what="the demand")
@@ -209,7 +209,7 @@ def test_a_refusal_keeps_its_code(tmp_path: Path) -> None:
                 ("source_unreachable", errors.SourceUnreachable),
                 ("a_code_of_tomorrow", errors.Unavailable),
             ):
-                async with lab.connected(t, lab.FakeSeeder(refuse_with=code), node=code):
+                async with lab.connected(t, lab.FakeNode(refuse_with=code), name=code):
                     with pytest.raises(error, match="the seeder says no"):
                         await fetch(t)
 
@@ -220,7 +220,7 @@ def test_withdrawal_ends_the_wait(tmp_path: Path) -> None:
     """The image is unknown from then on, although a seeder has the demand."""
 
     async def scenario() -> None:
-        async with lab.tracker_at(tmp_path) as t, lab.connected(t, lab.FakeSeeder()) as seeder:
+        async with lab.tracker_at(tmp_path) as t, lab.connected(t, lab.FakeNode()) as seeder:
             await t.register_image(lab.describe())
             waiting = asyncio.create_task(fetch(t))
             await until(lambda: len(seeder.demands) == 1, what="the demand")
@@ -237,13 +237,13 @@ def test_a_registered_image_may_come_back_with_its_seeder(tmp_path: Path) -> Non
     async def scenario() -> None:
         async with lab.tracker_at(tmp_path) as t:
             await t.register_image(lab.describe())
-            denying = lab.FakeSeeder(refuse_with="image_unknown")
+            denying = lab.FakeNode(refuse_with="image_unknown")
             async with lab.connected(t, denying):
                 with pytest.raises(errors.NoSeeder):
                     await fetch(t, wait=0.5)
                 waiting = asyncio.create_task(fetch(t))
                 await until(lambda: len(denying.demands) == 2, what="the demand")
-                async with lab.connected(t, lab.FakeSeeder(), node="seeder-2"):
+                async with lab.connected(t, lab.FakeNode(), name="seeder-2"):
                     made = await lab.publish(t)
                     assert await waiting == made.data
 

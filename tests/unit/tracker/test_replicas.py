@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from swarm import errors
-from swarm.messages import Convert, Variant
+from swarm.errors import Unauthenticated
+from swarm.messages import Convert, NodeDescription, Variant
+from swarm.tracker_client import TrackerClient
 from tests.redis_service import redis_service
 from tests.unit.tracker import lab
 from tests.waiting import until_async
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from swarm.tracker_client import TrackerClient
     from tests.redis_service import RedisService
 
 #: Long enough that only an event can end it within a test.
@@ -43,12 +44,13 @@ def redis(tmp_path: Path) -> Iterator[RedisService]:
         yield service
 
 
-def replica(directory: Path, redis: RedisService, name: str) -> Any:  # noqa: ANN401 - a context
+def replica(directory: Path, redis: RedisService, name: str, **values: object) -> Any:  # noqa: ANN401 - a context
     """Run one replica during the block; yields a client of it."""
     return lab.tracker_at(
         directory / name,
         swarms_url=redis.url,
         database_url=f"sqlite+aiosqlite:///{directory}/shared.sqlite",
+        **values,
     )
 
 
@@ -122,7 +124,7 @@ def test_a_demand_reaches_a_seeder_at_another_replica(tmp_path: Path, redis: Red
                 await b.register_image(lab.describe())
                 await lab.publish(b)
 
-            async with lab.connected(b, lab.FakeSeeder(on_demand=convert)) as seeder:
+            async with lab.connected(b, lab.FakeNode(on_demand=convert)) as seeder:
                 data = await a.fetch_torrent(lab.IMAGE, Variant.ORIGINAL, wait_seconds=LONG)
                 assert data == lab.torrent().data
                 assert seeder.demands == [Convert(image_id=lab.IMAGE, variant=Variant.ORIGINAL)]
@@ -135,13 +137,13 @@ def test_refusals_count_across_replicas(tmp_path: Path, redis: RedisService) -> 
 
     async def scenario() -> None:
         async with two(tmp_path, redis) as (a, b):
-            here = lab.FakeSeeder(refuse_with="image_unknown")
-            there = lab.FakeSeeder(refuse_with="image_unknown")
-            async with lab.connected(b, there, node="s-b"):
+            here = lab.FakeNode(refuse_with="image_unknown")
+            there = lab.FakeNode(refuse_with="image_unknown")
+            async with lab.connected(b, there, name="s-b"):
                 # Over once the seeder there was asked, so that it is known here.
                 with pytest.raises(errors.ImageUnknown):
                     await a.fetch_torrent(lab.IMAGE, Variant.RAW, wait_seconds=LONG)
-                async with lab.connected(a, here, node="s-a"):
+                async with lab.connected(a, here, name="s-a"):
                     start = time.monotonic()
                     with pytest.raises(errors.ImageUnknown):
                         await a.fetch_torrent(lab.IMAGE, Variant.RAW, wait_seconds=LONG)
@@ -179,7 +181,7 @@ def test_redis_may_go_and_come_back(tmp_path: Path, redis: RedisService, fault: 
                     await until_async(lambda c=client, h=each: admits(c, h), what="recovery")
             await until_async(lambda: is_ready(b), what="readiness")
             # The demands of one reach the seeders of the other again.
-            async with lab.connected(a, lab.FakeSeeder(refuse_with="image_unsafe")):
+            async with lab.connected(a, lab.FakeNode(refuse_with="image_unsafe")):
                 with pytest.raises(errors.ImageUnsafe):
                     await b.fetch_torrent(lab.OTHER, Variant.RAW, wait_seconds=LONG)
 
@@ -317,3 +319,37 @@ def test_a_seeder_that_is_here_is_asked_here() -> None:
     post.hear("b", Asked(node="t", demand=here.asked[0]))
     assert len(here.asked) == 2, "the other's own seeder is its own business"
     assert asked(post) == []
+
+
+def test_a_node_is_let_in_and_cut_off_at_every_replica(tmp_path: Path, redis: RedisService) -> None:
+    """Whichever registered it, and whichever revoked it; the others are told, and need not look."""
+    token = "long-enough-for-an-operator"  # noqa: S105 - of this test only
+    description = NodeDescription(name="node-1", addresses=["127.0.0.2"])
+
+    async def lets_in(url: str, key: str) -> bool:
+        async with TrackerClient(url, token=key, local_address="127.0.0.2") as node:
+            try:
+                await node.list_images()
+            except Unauthenticated:
+                return False
+            return True
+
+    async def scenario() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for name in "ab":
+                running = replica(tmp_path, redis, name, operator_token=token)
+                operators.append(await stack.enter_async_context(running))
+            clients = [TrackerClient(o.url, token=token) for o in operators]
+            a, b = [await stack.enter_async_context(client) for client in clients]
+            await until_async(lambda: is_ready(b), what="both are connected", seconds=SOON)
+            key = (await a.add_node(description)).key
+            await until_async(lambda: lets_in(b.url, key), what="b lets it in", seconds=SOON)
+            await b.revoke_node("node-1")
+
+            async def is_refused() -> bool:
+                return not await lets_in(a.url, key)
+
+            await until_async(is_refused, what="a does not", seconds=SOON)
+
+    operators: list[TrackerClient] = []
+    asyncio.run(scenario())

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.tracker import lab
 from tracker.swarms.memory import MemorySwarms
-from tracker.swarms.peer import Endpoint, Peer
+from tracker.swarms.peer import Peer, compact
 from tracker.swarms.store import Counts
 
 HASH = b"h" * 20
@@ -19,7 +19,7 @@ IPV6 = bytes(15) + b"\x01"
 
 def peer(port: int, address: bytes = IPV4) -> Peer:
     """Return an incomplete peer."""
-    return Peer(b"%020d" % port, Endpoint(address, port), 1)
+    return Peer(b"%020d" % port, compact(address, port), 1)
 
 
 def test_a_sweep_drops_what_expired_and_nothing_else() -> None:
@@ -47,7 +47,7 @@ def test_a_peer_takes_less_than_300_bytes(address_bytes: int) -> None:
     def announce(seed: int, share: float, *, has_stopped: bool = False) -> None:
         source, chance = random.Random(1), random.Random(seed)
         for number in range(count):
-            endpoint = Endpoint(source.randbytes(address_bytes), 1 + number % 60000)
+            endpoint = compact(source.randbytes(address_bytes), 1 + number % 60000)
             said = Peer(source.randbytes(20), endpoint, source.randrange(1 << 40) * (number % 2))
             if chance.random() < share:
                 swarms.announce_now(HASH, said, has_stopped=has_stopped)

@@ -6,6 +6,8 @@ Revises: nothing: it is the first.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
@@ -17,6 +19,10 @@ depends_on = None
 
 _METAINFO = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 _TIMESTAMP = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+_MARIADB = {"engine": "InnoDB", "charset": "utf8mb4", "collate": "utf8mb4_bin"}
+_OPTIONS: dict[str, Any] = {
+    f"{name}_{key}": value for name in ("mysql", "mariadb") for key, value in _MARIADB.items()
+}
 
 
 def upgrade() -> None:
@@ -32,6 +38,7 @@ def upgrade() -> None:
         sa.Column("os_hash_value", sa.String(256)),
         sa.Column("created_at", _TIMESTAMP, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_images"),
+        **_OPTIONS,
     )
     op.create_table(
         "variants",
@@ -50,6 +57,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["image_id"], ["images.id"], name="fk_variants_image_id", ondelete="CASCADE"
         ),
+        **_OPTIONS,
     )
     op.create_index("ix_variants_announce_hash", "variants", ["announce_hash"])
 

@@ -12,13 +12,20 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, web
 
 from swarm import errors
-from swarm.messages import Convert, Hello, Refusal, Variant
+from swarm.control_messages import FROM_TRACKER, Hello, Welcome
+from swarm.messages import Convert, Refusal, Variant
 from swarm.tracker_client import TrackerClient
 from swarm.web import server
+from swarm.web.routes import add_routes, anybody
 from tests.unit.tracker import lab
 from tests.waiting import until
-from tracker.control import Control
+from tracker.announce.announce import Announcer, Terms
+from tracker.control.channel import Control
+from tracker.control.reports import Reports
+from tracker.control.roster import Roster
 from tracker.demands import Demands, Wanted
+from tracker.handout.uniform import Uniform
+from tracker.swarms.memory import MemorySwarms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,6 +44,14 @@ async def channel(client: TrackerClient) -> AsyncIterator[ClientWebSocketRespons
     """Open a bare channel, which says nothing by itself."""
     async with client.session.ws_connect(f"{client.url}/v1/control") as socket:
         yield socket
+
+
+async def greet(socket: ClientWebSocketResponse[bool]) -> Welcome:
+    """Say hello and return the welcome."""
+    await socket.send_str(HELLO)
+    welcome = FROM_TRACKER.validate_json(await socket.receive_str(timeout=SOON))
+    assert isinstance(welcome, Welcome)
+    return welcome
 
 
 @pytest.mark.parametrize("first", ["nonsense", '{"type": "hello"}', REFUSAL, b"\x00"])
@@ -63,7 +78,7 @@ def test_malformed_messages_are_logged_and_ignored(
 
     async def scenario() -> None:
         async with lab.tracker_at(tmp_path) as t, channel(t) as socket:
-            await socket.send_str(HELLO)
+            await greet(socket)
             waiting = asyncio.create_task(t.fetch_torrent(lab.IMAGE, Variant.RAW, wait_seconds=50))
             demand = Convert.model_validate_json(await socket.receive_str(timeout=SOON))
             assert demand == Convert(image_id=lab.IMAGE, variant=Variant.RAW)
@@ -96,8 +111,20 @@ def test_a_plain_request_is_refused(tmp_path: Path) -> None:
 @contextlib.asynccontextmanager
 async def narrow_control(demands: Demands) -> AsyncIterator[TrackerClient]:
     """Serve a control channel whose queue holds one demand."""
+    swarms, roster = MemorySwarms(lifetime_seconds=60), Roster()
+    announcer = Announcer(swarms, Terms(30, 5, 50, 100), policy=Uniform(), attendance=roster)
+    reports = Reports(swarms, announcer, roster, refresh_seconds=30)
+    control = Control(
+        roster,
+        reports,
+        demands,
+        group=announcer.group,
+        rack_of=lambda _: b"",
+        report_seconds=10,
+        most_waiting=1,
+    )
     app = web.Application()
-    Control(demands, queue_length=1).add_to(app.router)
+    add_routes(app.router, control.routes(), anybody)
     async with (
         server.serving(app, address="127.0.0.1", port=0) as urls,
         TrackerClient(urls[0]) as client,
@@ -117,12 +144,12 @@ def test_a_channel_whose_queue_is_full_is_given_up(demanded: int, *, stays: bool
                 stack.enter_context(demands.waiting_for(Wanted(image_id, Variant.RAW)))
             async with narrow_control(demands) as client, channel(client) as socket:
                 await socket.send_str(HELLO)
+                assert (await socket.receive(timeout=SOON)).type is WSMsgType.TEXT, "the welcome"
                 message = await socket.receive(timeout=SOON)
-                assert message.type is WSMsgType.TEXT
                 if stays:
+                    assert message.type is WSMsgType.TEXT
                     assert demands.seeder_count == 1
                 else:
-                    message = await socket.receive(timeout=SOON)
                     assert (message.type, message.data) == (WSMsgType.CLOSE, 1013)
                     await until(lambda: not demands.seeder_count, what="the seeder's end")
 
@@ -135,7 +162,7 @@ def test_a_seeder_that_hangs_up_is_forgotten(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with lab.tracker_at(tmp_path) as t:
             await t.register_image(lab.describe())
-            async with lab.connected(t, lab.FakeSeeder()):
+            async with lab.connected(t, lab.FakeNode()):
                 with pytest.raises(errors.ImageNotReady):
                     await t.fetch_torrent(lab.IMAGE, Variant.RAW)
 
@@ -159,7 +186,7 @@ def test_shutdown_lets_go_of_everybody(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with lab.stoppable_tracker(tmp_path) as (t, stop), channel(t) as deaf:
             await deaf.send_str(HELLO)
-            async with lab.connected(t, lab.FakeSeeder(), node="seeder-2") as seeder:
+            async with lab.connected(t, lab.FakeNode(), name="seeder-2") as seeder:
                 waiting = asyncio.create_task(
                     t.fetch_torrent(lab.IMAGE, Variant.RAW, wait_seconds=50)
                 )

@@ -1,0 +1,1 @@
+"""What the commands of all roles share: options, credentials, tables."""
