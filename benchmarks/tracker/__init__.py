@@ -1,0 +1,1 @@
+"""The tracker, measured; beside opentracker where it can do the same."""
