@@ -137,7 +137,7 @@ class NodeDescription(Message):
         max_length=64,
         description="hosts and CIDRs that the node may come from, none of which another node has",
     )
-    may_publish: bool = Field(default=False, description="whether it is a seeder")
+    may_publish: bool = Field(default=False, strict=True, description="whether it is a seeder")
 
 
 class NodeKeyDocument(Message):
@@ -170,7 +170,11 @@ class NodeRotation(Message):
     """The body of ``POST /v1/nodes/{name}/rotate``."""
 
     grace_seconds: int = Field(
-        3600, ge=0, le=30 * 86400, description="how long the old key goes on; 0: it ends at once"
+        3600,
+        ge=0,
+        le=30 * 86400,
+        strict=True,
+        description="how long the old key goes on; 0: it ends at once",
     )
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swarm.fleet import Fleet
-from swarm.messages import Health, ImageList
+from swarm.messages import Health, ImageList, NodeDescription
+from swarm.tracker_client import TrackerClient
 from swarm.web import server
 from swarm.web.openapi import with_document
 from swarm.web.routes import Access, Route, add_routes, anybody
@@ -48,7 +49,9 @@ schemathesis.openapi.media_type("application/x-bittorrent", st.binary(max_size=2
 """
 
 
-async def schemathesis(directory: Path, url: str, *, max_examples: int) -> tuple[int, str]:
+async def schemathesis(
+    directory: Path, url: str, *headers: str, max_examples: int
+) -> tuple[int, str]:
     """Run it against the service at ``url``; returns its status and what it printed."""
     (directory / "schemathesis.toml").write_text(CONFIGURATION)
     (directory / "fuzz_bodies.py").write_text(HOOKS)
@@ -58,6 +61,7 @@ async def schemathesis(directory: Path, url: str, *, max_examples: int) -> tuple
         *("--exclude-path", "/v1/events", "--exclude-path", "/v1/control"),
         *("--phases", "coverage,fuzzing", "--max-examples", str(max_examples)),
         *("--checks", ",".join(CHECKS), "--continue-on-failure", "--request-timeout", "10"),
+        *(word for header in headers for word in ("--header", header)),
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(directory)},
         stdout=asyncio.subprocess.PIPE,
@@ -75,10 +79,19 @@ def test_the_tracker_does_what_its_document_says(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with Fleet(tmp_path) as fleet:
             tracker = await fleet.start_tracker()
-            status, printed = await schemathesis(tmp_path, tracker.url, max_examples=25)
+            # With the first node that it registers the tracker would be closed to it.
+            token = (tmp_path / "tracker" / "operator.token").read_text().strip()
+            async with TrackerClient(tracker.url) as client:
+                await client.add_node(NodeDescription(name="0", addresses=["::/128"]))
+            credentials = f"Authorization: Bearer {token}"
+            status, printed = await schemathesis(
+                tmp_path, tracker.url, credentials, max_examples=25
+            )
             assert status == 0, printed
             assert "Tested: 1" in printed, f"the premise, a dozen operations: {printed}"
-            assert "Traceback" not in tracker.log.read_text()
+            log = tracker.log.read_text()
+            assert "Traceback" not in log
+            assert token not in log
 
     asyncio.run(scenario())
 
