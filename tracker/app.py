@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from aiohttp import web
     from oslo_config import cfg
 
+    from swarm.web.routes import Route
     from tracker.swarms.store import Swarms
 
 _LOG = logging.getLogger(__name__)
@@ -109,74 +111,101 @@ async def running(conf: cfg.ConfigOpts) -> AsyncIterator[list[str]]:
     await asyncio.to_thread(_make_state_dir, state_dir)
     token = await asyncio.to_thread(operator_token, conf.tracker.operator_token, state_dir)
     async with contextlib.AsyncExitStack() as stack:
-        registry = await stack.enter_async_context(Registry(conf.tracker.database_url))
-        nodes = await _nodes(conf, registry)
-        catalogue, swarms, demands, events = await _logic(conf, registry, nodes, stack)
-        await stack.enter_async_context(task(nodes.watch(), name="watch nodes"))
-        roster, counters = Roster(), Counters()
-        announcer = Announcer(
-            swarms,
-            _terms(conf),
-            policy=POLICIES[conf.tracker.handout],
-            gate=nodes,
-            attendance=roster,
-        )
-        interval = conf.tracker.announce_interval
-        happenings = Happenings(events)
-        nodes.on_change(happenings.change)
-        reports = Reports(
-            swarms,
-            announcer,
-            roster,
-            refresh_seconds=interval,
-            counters=counters,
-            on_change=happenings.membership,
-        )
-        control = Control(
-            roster,
-            reports,
-            demands,
-            group=announcer.group,
-            rack_of=nodes.rack_of,
-            report_seconds=interval / _REPORTS_PER_INTERVAL,
-            counters=counters,
-            on_presence=happenings.presence,
-        )
-        KeyWatch(nodes, control)
-        catalogue.on_withdrawn = reports.withdraw
-        await stack.enter_async_context(task(reports.tidy_for_ever(), name="tidy roster"))
-        metrics = MetricsApi(
-            counters,
-            swarms,
-            registry,
-            events,
-            control_channels=control.channel_counts,
-            nodes=nodes.counts,
-        )
-        tables = [
-            *ImagesApi(catalogue, Conversions(registry, demands)).routes(),
-            *NodesApi(nodes, is_connected=control.is_connected).routes(),
-            *SwarmsApi(
-                registry, swarms, rack_of=lambda address: nodes.rack_of(address).decode()
-            ).routes(),
-            *EventsApi(events).routes(),
-            *control.routes(),
-            *HealthApi(swarms).routes(),
-            *metrics.routes(),
-        ]
-        app = server.application(limit_bytes=_LIMIT_BYTES, observe=counters.responses.observe)
+        parts = await _parts(conf, stack)
+        app = server.application(limit_bytes=_LIMIT_BYTES, observe=parts.counters.responses.observe)
         proxies = TrustedProxies(conf.tracker.trusted_proxies)
-        announces = AnnounceHttp(announcer, proxies, counters)
+        announces = AnnounceHttp(parts.announcer, proxies, parts.counters)
         announces.add_to(app.router)
-        guard = Guard(TrackerAuthority(nodes, token, trusts_callers=options.is_local(conf)))
-        add_routes(app.router, with_document(tables, title="glance-swarm tracker"), guard)
-        app.on_shutdown.append(_letting_go(demands, events, control))
+        guard = Guard(TrackerAuthority(parts.nodes, token, trusts_callers=options.is_local(conf)))
+        tables = with_document(_tables(parts), title="glance-swarm tracker")
+        add_routes(app.router, tables, guard)
+        app.on_shutdown.append(_letting_go(parts))
         ids = ConnectionIds(conf.tracker.udp_secret.encode() or None)
-        datagrams = AnnounceUdp(announcer, ids, counters)
+        datagrams = AnnounceUdp(parts.announcer, ids, parts.counters)
         urls = await stack.enter_async_context(_ports(conf, app, announces, datagrams))
-        if nodes.is_open:
+        if parts.nodes.is_open:
             _LOG.warning("open: anybody who reaches %s can publish and fetch", " ".join(urls))
         yield urls
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the doors open to."""
+
+    registry: Registry
+    nodes: Nodes
+    catalogue: Catalogue
+    swarms: Swarms
+    demands: Demands
+    events: Events
+    counters: Counters
+    announcer: Announcer
+    control: Control
+
+
+async def _parts(conf: cfg.ConfigOpts, stack: contextlib.AsyncExitStack) -> _Parts:
+    """Build everything behind the doors; its tasks end with ``stack``."""
+    registry = await stack.enter_async_context(Registry(conf.tracker.database_url))
+    nodes = await _nodes(conf, registry)
+    catalogue, swarms, demands, events = await _logic(conf, registry, nodes, stack)
+    await stack.enter_async_context(task(nodes.watch(), name="watch nodes"))
+    roster, counters, happenings = Roster(), Counters(), Happenings(events)
+    nodes.on_change(happenings.change)
+    announcer = Announcer(
+        swarms,
+        _terms(conf),
+        policy=POLICIES[conf.tracker.handout],
+        gate=nodes,
+        attendance=roster,
+    )
+    interval = conf.tracker.announce_interval
+    reports = Reports(
+        swarms,
+        announcer,
+        roster,
+        refresh_seconds=interval,
+        counters=counters,
+        on_change=happenings.membership,
+    )
+    control = Control(
+        roster,
+        reports,
+        demands,
+        group=announcer.group,
+        rack_of=nodes.rack_of,
+        report_seconds=interval / _REPORTS_PER_INTERVAL,
+        counters=counters,
+        on_presence=happenings.presence,
+    )
+    KeyWatch(nodes, control)
+    catalogue.on_withdrawn = reports.withdraw
+    await stack.enter_async_context(task(reports.tidy_for_ever(), name="tidy roster"))
+    return _Parts(registry, nodes, catalogue, swarms, demands, events, counters, announcer, control)
+
+
+def _tables(parts: _Parts) -> list[Route]:
+    """Return the routes of all APIs."""
+    nodes, control = parts.nodes, parts.control
+    metrics = MetricsApi(
+        parts.counters,
+        parts.swarms,
+        parts.registry,
+        parts.events,
+        control_channels=control.channel_counts,
+        nodes=nodes.counts,
+    )
+    swarms = SwarmsApi(
+        parts.registry, parts.swarms, rack_of=lambda address: nodes.rack_of(address).decode()
+    )
+    return [
+        *ImagesApi(parts.catalogue, Conversions(parts.registry, parts.demands)).routes(),
+        *NodesApi(nodes, is_connected=control.is_connected).routes(),
+        *swarms.routes(),
+        *EventsApi(parts.events).routes(),
+        *control.routes(),
+        *HealthApi(parts.swarms).routes(),
+        *metrics.routes(),
+    ]
 
 
 @contextlib.asynccontextmanager
@@ -280,13 +309,11 @@ def _terms(conf: cfg.ConfigOpts) -> Terms:
     )
 
 
-def _letting_go(
-    demands: Demands, events: Events, control: Control
-) -> Callable[[web.Application], Awaitable[None]]:
+def _letting_go(parts: _Parts) -> Callable[[web.Application], Awaitable[None]]:
     async def let_go(_: web.Application) -> None:
         """End what would otherwise keep requests open."""
-        demands.close()
-        events.close()
-        await control.close()
+        parts.demands.close()
+        parts.events.close()
+        await parts.control.close()
 
     return let_go
