@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.tracker import channel_load
 from benchmarks.tracker.subject import Subject, subject
+from swarm.endings import running
 
 if TYPE_CHECKING:
     from benchmarks.tracker.channel_load import Channel
@@ -36,19 +37,21 @@ async def measure(*, seconds: float, nodes: int = NODES) -> dict[str, Any]:
         connected = tracker.memory_bytes()
         cpu, start = tracker.cpu_seconds(), time.perf_counter()
         held = [await _say_all(c, tracker.hashes, number) for number, c in enumerate(channels)]
-        await tracker.settled(nodes * TORRENTS_PER_NODE)
-        joined = {
-            "seconds": time.perf_counter() - start,
-            "cpu_seconds": tracker.cpu_seconds() - cpu,
-            "memory_mib": tracker.memory_bytes() / 2**20,
-        }
-        looks = await _stay(tracker, channels, held, seconds)
+        async with running(_talk(channels, held), name="load"):
+            await tracker.settled(nodes * TORRENTS_PER_NODE)
+            joined = {
+                "seconds": time.perf_counter() - start,
+                "cpu_seconds": tracker.cpu_seconds() - cpu,
+                "memory_mib": tracker.memory_bytes() / 2**20,
+            }
+            looks = await _stay(tracker, seconds)
         present = await tracker.memberships()
         lost = sum(channel.is_closed for channel in channels)
         for channel in channels:
             channel.close()
-    half = looks[len(looks) // 2 :]
-    busy = sum(look["cpu_share"] for look in half) / len(half)
+    after_a_minute = looks[round(60 / _LOOK_SECONDS) :] or looks
+    busy = [look["cpu_share"] for look in after_a_minute]
+    memory = [look["memory_mib"] for look in after_a_minute]
     return {
         "nodes": nodes,
         "torrents_per_node": TORRENTS_PER_NODE,
@@ -57,7 +60,10 @@ async def measure(*, seconds: float, nodes: int = NODES) -> dict[str, Any]:
         "memory_kib_per_channel": (connected - empty) / 1024 / nodes,
         "joining": joined,
         "staying": looks,
-        "cpu_share": busy,
+        "cpu_share_after_a_minute": sum(busy) / len(busy),
+        "most_cpu_share_after_a_minute": max(busy),
+        "memory_mib_after_a_minute": memory[0],
+        "memory_mib_at_the_end": memory[-1],
         "memberships": present,
         "channels_lost": lost,
     }
@@ -72,25 +78,13 @@ async def _say_all(channel: Channel, hashes: list[bytes], number: int) -> list[b
     return chosen
 
 
-async def _stay(
-    tracker: Subject, channels: list[Channel], held: list[list[bytes]], seconds: float
-) -> list[dict[str, float]]:
-    talking = asyncio.ensure_future(_talk(channels, held))
+async def _stay(tracker: Subject, seconds: float) -> list[dict[str, float]]:
     looks = []
-    try:
-        for _ in range(round(seconds / _LOOK_SECONDS)):
-            cpu, start = tracker.cpu_seconds(), time.perf_counter()
-            await asyncio.sleep(_LOOK_SECONDS)
-            took = time.perf_counter() - start
-            looks.append(
-                {
-                    "cpu_share": (tracker.cpu_seconds() - cpu) / took,
-                    "memory_mib": tracker.memory_bytes() / 2**20,
-                }
-            )
-    finally:
-        talking.cancel()
-        await asyncio.wait([talking])
+    for _ in range(round(seconds / _LOOK_SECONDS)):
+        cpu, start = tracker.cpu_seconds(), time.perf_counter()
+        await asyncio.sleep(_LOOK_SECONDS)
+        share = (tracker.cpu_seconds() - cpu) / (time.perf_counter() - start)
+        looks.append({"cpu_share": share, "memory_mib": tracker.memory_bytes() / 2**20})
     return looks
 
 
