@@ -10,7 +10,10 @@ another's address, or a guest's, before a thousand others.
 
 from __future__ import annotations
 
+import contextlib
 import re
+from binascii import unhexlify
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -20,7 +23,7 @@ from tracker.announce.query import AnnounceQuery, AnnounceReply, Event
 from tracker.swarms.peer import IPV4_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tracker.swarms.store import Counts
 
@@ -28,6 +31,17 @@ _HASH_BYTES = 20
 _PEER_ID_BYTES = 20
 _MOST_SCRAPED = 50
 _MOST_BYTES = 1 << 63
+#: A hash with each byte quoted, as libtorrent spells it: a short way for what is in every announce.
+_QUOTED_BYTES = 3 * _HASH_BYTES
+_ALL_QUOTED = b"%" * _HASH_BYTES
+_EVENTS = {event.value: event for event in Event}
+#: What clients send; a query of these alone needs no decoding of its keys.
+_USUAL_KEYS = frozenset(
+    b"info_hash peer_id port uploaded downloaded left event numwant compact no_peer_id key corrupt "
+    b"supportcrypto redundant requirecrypto trackerid ip ipv4 ipv6".split()
+)
+#: Numbers of fewer digits fit any limit by themselves, and need no second look.
+_FEW_DIGITS = 19
 _NUMBER = re.compile(rb"-?[0-9]{1,19}")
 
 
@@ -56,7 +70,7 @@ def parse_scrape(query: bytes) -> tuple[bytes, ...]:
     A scrape of everything is refused: it would tell a stranger what the cloud runs. Raises
     :class:`~swarm.errors.MalformedRequest`.
     """
-    hashes = [value for key, value in _pairs(query) if key == b"info_hash"]
+    hashes = [_decoded(value) for key, value in _pairs(query) if key == b"info_hash"]
     if not 1 <= len(hashes) <= _MOST_SCRAPED:
         raise MalformedRequest(f"info_hash: name 1 to {_MOST_SCRAPED} of them")
     if any(len(value) != _HASH_BYTES for value in hashes):
@@ -66,21 +80,39 @@ def parse_scrape(query: bytes) -> tuple[bytes, ...]:
 
 def find_ip(query: bytes) -> bytes | None:
     """Return what `ip=` says in ``query``; only a trusted proxy is asked that."""
-    return dict(_pairs(query)).get(b"ip")
+    value = _single_values(query).get(b"ip")
+    return None if value is None else _decoded(value)
 
 
-def _pairs(query: bytes) -> list[tuple[bytes, bytes]]:
-    """Split and decode as forms are (a plus sign is a space), but as bytes: hashes are no text."""
-    halves = (field.partition(b"=") for field in query.split(b"&") if field)
-    return [(_decoded(key), _decoded(value)) for key, _, value in halves]
+def _pairs(query: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Split as forms are, but as bytes: hashes are no text. Keys are decoded, values are not."""
+    for field in query.split(b"&"):
+        key, _, value = field.partition(b"=")
+        if key or value:
+            yield (_decoded(key) if b"%" in key or b"+" in key else key), value
 
 
 def _decoded(text: bytes) -> bytes:
+    """Decode what a form has encoded: a plus sign is a space."""
+    if b"%" not in text and b"+" not in text:
+        return text
+    if len(text) == _QUOTED_BYTES and text[::3] == _ALL_QUOTED and text.count(b"%") == _HASH_BYTES:
+        with contextlib.suppress(ValueError):  # what is no hexadecimal digit stays as it is
+            return unhexlify(text.replace(b"%", b""))
     return unquote_to_bytes(text.replace(b"+", b" "))
 
 
+#: Torrents and clients announce again and again.
+_decoded_often = lru_cache(maxsize=1 << 14)(_decoded)
+
+
 def _single_values(query: bytes) -> dict[bytes, bytes]:
-    values: dict[bytes, bytes] = {}
+    """Return the values by key; they are not decoded yet, as most are not looked at."""
+    pairs = [field.partition(b"=")[::2] for field in query.split(b"&")]
+    values = dict(pairs)
+    if len(values) == len(pairs) and values.keys() <= _USUAL_KEYS:
+        return values
+    values = {}
     for key, value in _pairs(query):
         if key in values:
             raise MalformedRequest(f"{_printable(key)}: given more than once")
@@ -92,6 +124,7 @@ def _exactly(values: Mapping[bytes, bytes], key: bytes, length: int) -> bytes:
     value = values.get(key)
     if value is None:
         raise MalformedRequest(f"{_printable(key)}: missing")
+    value = _decoded_often(value) if len(value) <= _QUOTED_BYTES else _decoded(value)
     if len(value) != length:
         raise MalformedRequest(f"{_printable(key)}: {len(value)} bytes instead of {length}")
     return value
@@ -103,6 +136,9 @@ def _number(
     value = values.get(key)
     if value is None:
         raise MalformedRequest(f"{_printable(key)}: missing")
+    if value.isdigit() and len(value) < _FEW_DIGITS and least <= (number := int(value)) <= most:
+        return number
+    value = _decoded(value)
     if not _NUMBER.fullmatch(value) or not least <= int(value) <= most:
         raise MalformedRequest(f"{_printable(key)}: not a number from {least} to {most}")
     return int(value)
@@ -116,10 +152,10 @@ def _numwant(values: Mapping[bytes, bytes]) -> int | None:
 
 
 def _event(value: bytes) -> Event:
-    try:
-        return Event(value)
-    except ValueError:
-        raise MalformedRequest(f"event: {_printable(value)} is none of ours") from None
+    event = _EVENTS.get(value) or _EVENTS.get(_decoded(value))
+    if event is None:
+        raise MalformedRequest(f"event: {_printable(_decoded(value))} is none of ours")
+    return event
 
 
 def _printable(value: bytes) -> str:
@@ -131,18 +167,17 @@ def encode_announce(reply: AnnounceReply) -> bytes:
 
     libtorrent takes an answer with no list at all for a broken one.
     """
-    is_ipv4 = len(reply.external_ip) == IPV4_BYTES
-    message: dict[bytes, object] = {
-        b"complete": reply.counts.complete,
-        b"external ip": reply.external_ip,
-        b"incomplete": reply.counts.incomplete,
-        b"interval": reply.interval_seconds,
-        b"min interval": reply.min_interval_seconds,
-        b"peers": reply.peers if is_ipv4 else b"",
-    }
-    if not is_ipv4 and reply.peers:
-        message[b"peers6"] = reply.peers
-    return bencode.encode(message)
+    seconds, least_seconds, (complete, incomplete, _), peers, address = reply
+    if len(address) == IPV4_BYTES:
+        lists = b"5:peers%d:%b" % (len(peers), peers)
+    elif peers:
+        lists = b"5:peers0:6:peers6%d:%b" % (len(peers), peers)
+    else:
+        lists = b"5:peers0:"
+    # Spelt out, as it is most of what a tracker says; a test holds it against bencode.
+    return (
+        b"d8:completei%de11:external ip%d:%b10:incompletei%de8:intervali%de12:min intervali%de%be"
+    ) % (complete, len(address), address, incomplete, seconds, least_seconds, lists)
 
 
 def encode_scrape(files: Mapping[bytes, Counts]) -> bytes:

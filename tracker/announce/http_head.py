@@ -42,11 +42,14 @@ def parse(head: bytes) -> PlainGet | None:
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         return None
-    name, key, query, minor = match.groups()
+    name, key, query, minor = match.groups(b"")
+    # What another reader may split otherwise is not ours.
+    if b"\0" in head or head.count(b"\n") != len(fields) or head.count(b"\r") != len(fields):
+        return None
     connection, forwarded_for = b"", None
     for field in fields:
         field_name, colon, value = field.partition(b":")
-        if not colon or _FIELD_NAME.fullmatch(field_name) is None or _is_odd(value):
+        if not colon or _FIELD_NAME.fullmatch(field_name) is None:
             return None
         lowered = field_name.lower()
         if lowered in _NOT_PLAIN:
@@ -58,12 +61,7 @@ def parse(head: bytes) -> PlainGet | None:
     is_old = minor == b"0"
     options = {option.strip() for option in connection.split(b",")} if connection else ()
     return PlainGet(
-        Target(name == b"scrape", key or b"", query or b"", forwarded_for),
+        Target(name == b"scrape", key, query, forwarded_for),
         b"keep-alive" in options if is_old else b"close" not in options,
         is_old,
     )
-
-
-def _is_odd(value: bytes) -> bool:
-    """Return whether a server should look twice: what is split otherwise by another is not ours."""
-    return b"\n" in value or b"\r" in value or b"\0" in value
