@@ -60,8 +60,8 @@ def main() -> None:
         sys.stderr.write(f"{name} ...\n")
         found[name] = asyncio.run(module.measure(**{key: getattr(options, key) for key in names}))
         sys.stdout.write(json.dumps({name: found[name]}, indent=1) + "\n")
-    titles = {name: (QUESTIONS[name][0].__doc__ or name).partition("\n")[0] for name in found}
-    for path in report.write(found, titles):
+    questions = {name: QUESTIONS[name][0].__doc__ or name for name in found}
+    for path in report.write(found, questions):
         sys.stderr.write(f"written: {path}\n")
 
 

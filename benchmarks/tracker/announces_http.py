@@ -1,7 +1,12 @@
 """How many HTTP announces are answered per second, ours on kept connections and opentracker's?
 
 opentracker closes each connection after its answer, and is measured so. The swarms are those of the
-question on UDP: 1000 torrents of 64 peers, 50 peers in each answer.
+question on UDP: 1000 torrents of 64 peers, 50 peers in each answer. All requests come from one more
+peer.
+
+Caveats. Everything is on loopback, and the core of the load and that of the tracker may be two
+threads of one. New connections cost wrk and the kernel as much as opentracker, so its rate is
+rather that of the load; beside it stands the rate by the tracker's own processor time.
 """
 
 from __future__ import annotations

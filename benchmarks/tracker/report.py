@@ -54,22 +54,22 @@ def _said(*words: str) -> str:
     return done.stdout.strip() or "unknown"
 
 
-def write(found: dict[str, dict[str, Any]], titles: dict[str, str]) -> list[Path]:
+def write(found: dict[str, dict[str, Any]], questions: dict[str, str]) -> list[Path]:
     """Write the figures of each question as JSON, and as Markdown for people; return the files.
 
-    ``titles`` are the questions in words.
+    ``questions`` are what their modules say of themselves: the question, then what to know of it.
     """
     DIRECTORY.mkdir(exist_ok=True)
     about = machine()
     stem = f"{about['date'][:10]}-{'-'.join(found)}"
     data, text = DIRECTORY / f"{stem}.json", DIRECTORY / f"{stem}.md"
     data.write_text(json.dumps({"machine": about, "questions": found}, indent=1) + "\n")
-    text.write_text("\n".join(_lines(about, found, titles)) + "\n")
+    text.write_text("\n".join(_lines(about, found, questions)) + "\n")
     return [data, text]
 
 
 def _lines(
-    about: dict[str, Any], found: dict[str, dict[str, Any]], titles: dict[str, str]
+    about: dict[str, Any], found: dict[str, dict[str, Any]], questions: dict[str, str]
 ) -> list[str]:
     lines = [f"# The tracker, measured on {about['date'][:10]}", ""]
     command = f"python -m benchmarks.tracker {' '.join(sys.argv[1:])}"
@@ -82,10 +82,28 @@ def _lines(
         "",
     ]
     for name, figures in found.items():
-        lines += [f"## {titles[name]}", "", "| figure | value |", "|---|---|"]
+        title, _, more = questions[name].strip().partition("\n")
+        lines += [f"## {title}", "", more.strip(), "", "| figure | value |", "|---|---|"]
         lines += [f"| {label} | {value} |" for label, value in _rows(figures)]
-        lines.append("")
+        lines += ["", *_pairs(figures.get("runs", {}))]
     return lines
+
+
+def _pairs(runs: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Return a table of the pairs of runs, in the order in which they were made."""
+    if not runs:
+        return []
+    lines = ["| pair | opentracker, answers/s | ours, answers/s | ratio | by processor time |"]
+    lines.append("|---|---|---|---|---|")
+    pairs = zip(runs["opentracker"], runs["ours"], strict=True)
+    for number, (other, ours) in enumerate(pairs, 1):
+        rates = [run["answers_per_second"] for run in (other, ours)]
+        ratios = [
+            ours[name] / other[name] for name in ("answers_per_second", "answers_per_cpu_second")
+        ]
+        cells = [str(number), *map(_number, [*rates, *ratios])]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def _rows(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

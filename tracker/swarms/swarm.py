@@ -159,7 +159,7 @@ class Swarm:
         if not asker.group and len(self._groups) == 1:  # what swarms are where nobody has a rack
             _, _, complete, incomplete = quotas
             return self.pick_from_all(asker.endpoint, complete, incomplete, rng)
-        return b"".join(self._draw_kinds(asker, quotas, rng))
+        return b"".join(self._draw_kinds(asker, quotas, rng, may_be_cut=False))
 
     def pick_from_all(
         self, asker: bytes, complete: int, incomplete: int, rng: random.Random
@@ -175,28 +175,39 @@ class Swarm:
             return NONE, NOTHING
         others = self.others(asker)
         most = Kinds(*(min(want, count) for count in others))
-        return others, Drawn(*self._draw_kinds(asker, most, rng))
+        return others, Drawn(*self._draw_kinds(asker, most, rng, may_be_cut=True))
 
-    def _draw_kinds(self, asker: Peer, quotas: Kinds, rng: random.Random) -> list[bytes]:
+    def _draw_kinds(
+        self, asker: Peer, quotas: Kinds, rng: random.Random, *, may_be_cut: bool
+    ) -> list[bytes]:
         near = self._groups.get(asker.group) if asker.group else None
         nears = [] if near is None else [near]
         fars = [group for group in self._groups.values() if group is not near]
+        wanted = (
+            (quotas.near_complete, [group.complete for group in nears]),
+            (quotas.near_incomplete, [group.incomplete for group in nears]),
+            (quotas.far_complete, [group.complete for group in fars]),
+            (quotas.far_incomplete, [group.incomplete for group in fars]),
+        )
         own = asker.endpoint
-        return [
-            self._draw([g.complete for g in nears], quotas.near_complete, own, rng),
-            self._draw([g.incomplete for g in nears], quotas.near_incomplete, own, rng),
-            self._draw([g.complete for g in fars], quotas.far_complete, own, rng),
-            self._draw([g.incomplete for g in fars], quotas.far_incomplete, own, rng),
-        ]
+        drawn = [_draw(pools, want, own, rng) if want else [] for want, pools in wanted]
+        if may_be_cut:
+            drawn = [self._shuffled(some, rng) for some in drawn]
+        return [b"".join(some) for some in drawn]
 
-    def _draw(self, pools: list[Pool], want: int, own: bytes, rng: random.Random) -> bytes:
-        if not want:
-            return b""
-        if len(pools) == 1:
-            return pools[0].draw(want, own, rng)
-        sizes = [len(pool) - (own in pool) for pool in pools]
-        shares = spread(sizes, want, rng)
-        found = [pool.draw(n, own, rng) for pool, n in zip(pools, shares, strict=True) if n]
-        endpoints = split(b"".join(found), self._width)
-        rng.shuffle(endpoints)  # else the first of them would all be of one group
-        return b"".join(endpoints)
+    def _shuffled(self, drawn: list[bytes], rng: random.Random) -> list[bytes]:
+        """Mix what was drawn from several groups: else the first of it would all be of one."""
+        if len(drawn) <= 1:
+            return drawn
+        endpoints = split(b"".join(drawn), self._width)
+        rng.shuffle(endpoints)
+        return endpoints
+
+
+def _draw(pools: list[Pool], want: int, own: bytes, rng: random.Random) -> list[bytes]:
+    """Draw from several pools, as evenly as they allow; what is of one pool stays together."""
+    if len(pools) == 1:
+        return [pools[0].draw(want, own, rng)]
+    sizes = [len(pool) - (own in pool) for pool in pools]
+    shares = spread(sizes, want, rng)
+    return [pool.draw(n, own, rng) for pool, n in zip(pools, shares, strict=True) if n]
