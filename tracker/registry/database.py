@@ -7,7 +7,10 @@ need nothing set here.
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
+import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import alembic.command
@@ -47,7 +50,6 @@ def open_engine(url: str) -> AsyncEngine:
 
 def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
     cursor.close()
@@ -73,12 +75,12 @@ async def migrate(url: str) -> None:
 
 
 def _migrate(url: str) -> None:
-    _check_file(make_url(url))
+    _prepare_file(make_url(url))
     alembic.command.upgrade(alembic_config(url=url), "head")
 
 
-def _check_file(url: URL) -> None:
-    """Open a SQLite file once without a loop.
+def _prepare_file(url: URL) -> None:
+    """Open a SQLite file once without a loop, and give it its write-ahead log, which stays with it.
 
     When aiosqlite can't open a file it leaves a thread behind, which then finds its loop closed.
     """
@@ -86,7 +88,27 @@ def _check_file(url: URL) -> None:
         return
     if url.database in (None, "", ":memory:"):
         raise ConfigurationError("[tracker] database_url: the registry needs a file to live in")
-    sqlite3.connect(url.database).close()
+    with closing(sqlite3.connect(url.database)) as connection:
+        write_ahead(connection)
+
+
+def write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log, patiently.
+
+    The change of a journal's mode doesn't wait as statements do (SQLite calls no busy handler for
+    it): of processes that open a new file together, all but one are told that it is locked.
+    """
+    until = time.monotonic() + _BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            # Its code is known from Python 3.11 on.
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(random.uniform(0.001, 0.02))
+        else:
+            return
 
 
 def alembic_config(**attributes: object) -> alembic.config.Config:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +26,7 @@ from swarm.messages import Variant, VariantDocument, VariantState
 from tests import databases
 from tests.unit.tracker import lab
 from tracker import publication
-from tracker.registry.database import alembic_config, open_engine
+from tracker.registry.database import alembic_config, migrate, open_engine, write_ahead
 from tracker.registry.models import Base
 from tracker.registry.repository import Registry
 
@@ -184,10 +188,29 @@ def test_processes_that_start_together_migrate_one_after_the_other(url: str) -> 
     assert at(url, differences) == []
 
 
+def test_a_journal_is_changed_patiently(tmp_path: Path) -> None:
+    """Of many that open a new file at once none is told that it is locked."""
+    path = tmp_path / "registry.sqlite"
+    start = threading.Barrier(8)
+
+    def open_it(_: int) -> str:
+        with closing(sqlite3.connect(path)) as connection:
+            start.wait()
+            write_ahead(connection)
+            return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+    for _ in range(20):
+        for file in tmp_path.iterdir():
+            file.unlink()
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(open_it, range(8))) == {"wal"}
+
+
 def test_sqlite_is_set_up_for_a_service(tmp_path: Path) -> None:
     """Write-ahead log, foreign keys, and patience with other writers."""
 
     async def scenario() -> None:
+        await migrate(url_in(tmp_path))
         engine = open_engine(url_in(tmp_path))
         async with engine.connect() as connection:
             for pragma, value in (
