@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from swarm.errors import RoleFailed, Unavailable
 from swarm.http_client import HttpClient
+from swarm.netns import enter, socket_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +42,8 @@ class Role:
     url: str
     process: asyncio.subprocess.Process
     log: Path
+    #: The network namespace that it runs in; None is ours.
+    netns: str | None = None
 
     def last_words(self, lines: int = 15) -> str:
         """Return the end of its log."""
@@ -85,42 +88,62 @@ class Fleet:
         await self.stop()
 
     async def start_tracker(
-        self, *options: str, address: str = "127.0.0.1", port: int = 0, name: str = "tracker"
+        self,
+        *options: str,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        name: str = "tracker",
+        netns: str | None = None,
     ) -> Role:
         """Start a tracker with its state below the directory; port 0 takes a free one."""
-        port = port or free_port(address)
-        return await self._start(name, ["tracker", "serve"], address, port, options)
-
-    async def start_seeder(
-        self, tracker_url: str, *options: str, address: str = "127.0.0.1", name: str = "seeder"
-    ) -> Role:
-        """Start a seeder that publishes to the tracker at ``tracker_url``."""
-        engine = ["--engine-address", address, "--engine-port", str(free_port(address))]
         return await self._start(
-            name,
-            ["seeder", "serve", "--tracker-url", tracker_url, *engine],
-            address,
-            free_port(address),
-            options,
+            name, ["tracker", "serve"], options, address=address, port=port, netns=netns
         )
 
-    async def start_agent(
-        self, tracker_url: str, name: str, *options: str, root: Path, address: str
+    async def start_seeder(
+        self,
+        tracker_url: str,
+        *options: str,
+        address: str = "127.0.0.1",
+        name: str = "seeder",
+        netns: str | None = None,
     ) -> Role:
-        """Start a peer agent that may write below ``root`` and meets its peers at ``address``."""
-        engine = ["--engine-address", address, "--engine-port", str(free_port(address))]
+        """Start a seeder that publishes to the tracker at ``tracker_url``."""
+        command = ["seeder", "serve", "--tracker-url", tracker_url, *_engine(address, netns)]
+        return await self._start(name, command, options, address=address, netns=netns)
+
+    async def start_agent(
+        self,
+        tracker_url: str,
+        name: str,
+        *options: str,
+        root: Path,
+        address: str,
+        api_address: str | None = None,
+        netns: str | None = None,
+    ) -> Role:
+        """Start a peer agent that may write below ``root`` and meets its peers at ``address``.
+
+        Its API is at ``api_address``, a loopback one, unless ``address`` is that too.
+        """
+        command = ["peer", "serve", "--tracker-url", tracker_url, *_engine(address, netns)]
+        command += ["--root", str(root)]
         return await self._start(
-            name,
-            ["peer", "serve", "--tracker-url", tracker_url, "--root", str(root), *engine],
-            address,
-            free_port(address),
-            options,
+            name, command, options, address=api_address or address, netns=netns
         )
 
     async def _start(
-        self, name: str, command: list[str], address: str, port: int, options: tuple[str, ...]
+        self,
+        name: str,
+        command: list[str],
+        options: tuple[str, ...],
+        *,
+        address: str,
+        port: int = 0,
+        netns: str | None,
     ) -> Role:
         log = self.directory / f"{name}.log"
+        port = port or free_port(address, netns)
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "swarm", *command),
@@ -132,16 +155,16 @@ class Fleet:
                 stderr=output,
                 # Ctrl-C in the terminal is for the parent, who ends its children in order.
                 start_new_session=True,
-                preexec_fn=partial(die_with, os.getpid()),
+                preexec_fn=partial(_settle, os.getpid(), netns),
             )
-        role = self.roles[name] = Role(name, f"http://{address}:{port}", process, log)
+        role = self.roles[name] = Role(name, f"http://{address}:{port}", process, log, netns)
         await self._wait_until_ready(role)
         return role
 
     async def _wait_until_ready(self, role: Role) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _READY_SECONDS
-        async with HttpClient(role.url) as client:
+        async with HttpClient(role.url, netns=role.netns) as client:
             while True:
                 with contextlib.suppress(Unavailable):
                     await client.call("GET", "/healthz")
@@ -174,9 +197,22 @@ class Fleet:
                 await role.kill()
 
 
-def free_port(address: str) -> int:
-    """Return a TCP port that is free at ``address`` now."""
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as sock:
+def _engine(address: str, netns: str | None) -> list[str]:
+    """Return the options of a role's engine: it listens at a free port of ``address``."""
+    return ["--engine-address", address, "--engine-port", str(free_port(address, netns))]
+
+
+def _settle(parent: int, netns: str | None) -> None:
+    """Be what a role's process shall be, before its exec."""
+    die_with(parent)
+    if netns is not None:
+        enter(netns)
+
+
+def free_port(address: str, netns: str | None = None) -> int:
+    """Return a TCP port that is free at ``address`` now, in a network namespace."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket_in(netns, (family, socket.SOCK_STREAM, 0)) as sock:
         sock.bind((address, 0))
         return int(sock.getsockname()[1])
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import aiohttp
 import pydantic
 
 from swarm import errors
+from swarm.netns import socket_in
 from swarm.web import problems
 
 if TYPE_CHECKING:
@@ -26,17 +28,23 @@ class HttpClient:
     """A connection pool to one service; use it as an asynchronous context manager.
 
     ``url`` is ``http://host:port`` or ``unix:///path``. TCP connections leave from
-    ``local_address``, if one is given. ``token`` is sent with each request (`Authorization:
-    Bearer`), and never shown.
+    ``local_address``, if one is given, and from network namespace ``netns``. ``token`` is sent
+    with each request (`Authorization: Bearer`), and never shown.
     """
 
     #: Raised when the service can't be reached; set by each kind of client.
     unreachable: type[errors.Unavailable] = errors.Unavailable
 
     def __init__(
-        self, url: str, *, local_address: str | None = None, token: str | None = None
+        self,
+        url: str,
+        *,
+        local_address: str | None = None,
+        token: str | None = None,
+        netns: str | None = None,
     ) -> None:
         self.url = url.rstrip("/")
+        self._netns = netns
         self._token = token
         self._local_address = local_address
         self._session: aiohttp.ClientSession | None = None
@@ -47,7 +55,9 @@ class HttpClient:
             self._base = "http://localhost"
         else:
             local = None if self._local_address is None else (self._local_address, 0)
-            connector = aiohttp.TCPConnector(limit=32, local_addr=local)
+            connector = aiohttp.TCPConnector(
+                limit=32, local_addr=local, socket_factory=partial(socket_in, self._netns)
+            )
             self._base = self.url
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else None
         self._session = aiohttp.ClientSession(connector=connector, headers=headers)

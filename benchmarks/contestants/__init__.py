@@ -1,0 +1,1 @@
+"""What is compared: programs that bring one image to many hosts, each behind one function."""

@@ -1,0 +1,1 @@
+"""The lab: hosts as network namespaces, joined by bridges, each link shaped both ways."""
