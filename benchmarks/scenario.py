@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from benchmarks.lab.plan import SOURCE_RACK
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -92,10 +94,10 @@ def run_of(contestant: str, case: dict[str, int | str], crowd: Crowd, limit: Lim
         "last_to_median": own[-1] / own[len(own) // 2],
         "source_sent": reading.sent["source"] / limit.sent,
     }
-    if reading.into_rack:
-        remote = [into for rack, into in reading.into_rack.items() if rack != "r1"]
-        figures["uplink_into_rack"] = max(remote) / limit.sent
-        figures["uplink_back"] = max(reading.out_of_rack[rack] for rack in reading.into_rack if rack != "r1") / limit.sent
+    far = [rack for rack in reading.into_rack if rack != SOURCE_RACK]
+    if far:
+        figures["uplink_into_rack"] = max(reading.into_rack[rack] for rack in far) / limit.sent
+        figures["uplink_back"] = max(reading.out_of_rack[rack] for rack in far) / limit.sent
     moved = limit.sent * len(own) / (1 << 30)
     for role, seconds in reading.cpu_seconds.items():
         figures[f"cpu_seconds_per_gib_{role}"] = seconds / moved

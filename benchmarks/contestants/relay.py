@@ -53,5 +53,11 @@ def _receive(path: str, size: str, port: str, *following: str) -> None:
             onward.close()
 
 
+def main() -> None:
+    """Do what the arguments say."""
+    command, *arguments = sys.argv[1:]
+    (_send if command == "send" else _receive)(*arguments)
+
+
 if __name__ == "__main__":
-    {"send": _send, "receive": _receive}[sys.argv[1]](*sys.argv[2:])
+    main()

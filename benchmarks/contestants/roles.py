@@ -39,10 +39,13 @@ _LOOK_SECONDS = 0.1
 class Roles:
     """The service in a lab."""
 
-    def __init__(self, lab: Lab, fleet: Fleet, api: TrackerClient) -> None:
+    def __init__(
+        self, lab: Lab, fleet: Fleet, api: TrackerClient, clients: contextlib.AsyncExitStack
+    ) -> None:
         self._lab = lab
         self._fleet = fleet
         self._api = api
+        self._clients = clients
         self._agents: dict[str, AgentClient] = {}
 
     async def offer(self, image: Image) -> None:
@@ -59,9 +62,7 @@ class Roles:
         raise RoleFailed(f"{image.path.name} was not published within {_PUBLISH_SECONDS:.0f} s")
 
     async def _seeded(self, image: Image) -> None:
-        while not any(
-            swarm.seeders for swarm in (await self._api.show_swarm(image.id)).variants
-        ):
+        while not any(swarm.seeders for swarm in (await self._api.show_swarm(image.id)).variants):
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def fetch(self, image: Image, host: Host) -> Path:
@@ -118,7 +119,7 @@ class Roles:
         )
         self._count("agent", role)
         client = AgentClient(role.url, netns=role.netns)
-        self._agents[host.name] = client
+        self._agents[host.name] = await self._clients.enter_async_context(client)
 
     def _count(self, name: str, role: Role) -> None:
         self._lab.roles[role.process.pid] = name
@@ -154,10 +155,8 @@ async def roles(
         )
         lab.roles[role.process.pid] = "tracker"
         api = TrackerClient(role.url, token=_TOKEN, netns=lab.netns(host))
-        service = Roles(lab, fleet, await stack.enter_async_context(api))
+        service = Roles(lab, fleet, await stack.enter_async_context(api), stack)
         await service.start({"seeder": seeder, "agent": agent})
-        for client in service._agents.values():
-            await stack.enter_async_context(client)
         try:
             yield service
         finally:

@@ -34,7 +34,7 @@ class Image:
 
 
 def make(directory: Path, size: int, *, data_share: float = 1.0) -> Image:
-    """Write an image of ``size`` bytes; of each 4 MiB the first share is random, the rest a hole."""
+    """Write an image of ``size`` bytes: of each 4 MiB the first share random, the rest a hole."""
     path = directory / f"{uuid.uuid4()}.raw"
     hidden = directory / f".{path.name}"
     digest, data = hashlib.sha256(), 0

@@ -98,7 +98,7 @@ class Lab:
         self,
         host: Host,
         role: str,
-        command: Sequence[str | Path],
+        command: Sequence[object],
         *,
         environment: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Started]:

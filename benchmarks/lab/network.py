@@ -89,7 +89,7 @@ def _namespaces(prefix: str) -> list[str]:
     with contextlib.suppress(FileNotFoundError):
         return sorted(
             name
-            for name in os.listdir(netns.DIRECTORY)
+            for name in (entry.name for entry in Path(netns.DIRECTORY).iterdir())
             if name.startswith(prefix) and _NAME.fullmatch(name)
         )
     return []
@@ -186,11 +186,11 @@ async def _pids(names: list[str]) -> list[int]:
 
 
 def _find_pids(names: list[str]) -> list[int]:
-    nodes = {os.stat(f"{netns.DIRECTORY}/{name}").st_ino for name in names}
+    nodes = {Path(netns.DIRECTORY, name).stat().st_ino for name in names}
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                if os.stat(entry / "ns" / "net").st_ino in nodes:
+                if (entry / "ns" / "net").stat().st_ino in nodes:
                     found.append(int(entry.name))
     return found

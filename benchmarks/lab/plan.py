@@ -14,6 +14,8 @@ MEGABIT = 1_000_000
 
 _MOST_RACKS = 200
 _MOST_HOSTS = 200
+#: Where source and tracker stand.
+SOURCE_RACK = "r1"
 #: Last parts of addresses in rack 1, above those of hosts.
 _SOURCE, _TRACKER = 251, 252
 
@@ -88,6 +90,6 @@ def plan(shape: Shape) -> Plan:
         )
         for number in range(shape.hosts)
     )
-    source = Host("source", "r1", f"10.77.1.{_SOURCE}", shape.rate)
-    tracker = Host("tracker", "r1", f"10.77.1.{_TRACKER}", shape.rate)
+    source = Host("source", SOURCE_RACK, f"10.77.1.{_SOURCE}", shape.rate)
+    tracker = Host("tracker", SOURCE_RACK, f"10.77.1.{_TRACKER}", shape.rate)
     return Plan(shape, hosts, source, tracker)
