@@ -83,12 +83,21 @@ ENGINE_OPTS = [
     ),
     cfg.IntOpt(
         "request_queue",
-        default=16,
-        min=1,
+        default=0,
+        min=0,
         max=2000,
-        help="Most requests of 16 KiB that a peer may have waiting at this node. A short queue "
-        "keeps the seeder from sending pieces twice. transmission asks once a second, as much as "
-        "it may: give a seeder that serves such clients 500.",
+        help="Most requests of 16 KiB that a peer may have waiting at this node; 0: by the link's "
+        "rate. A short queue keeps the seeder from sending pieces twice, too short a one leaves a "
+        "fast link idle. transmission asks once a second, as much as it may: give a seeder that "
+        "serves such clients 500.",
+    ),
+    cfg.IntOpt(
+        "link_rate",
+        default=0,
+        min=0,
+        help="Mbit/s that the link of listen_address carries; 0: what its network card says. Give "
+        "it where the card does not know, as in many virtual machines, or the link is limited "
+        "elsewhere.",
     ),
     cfg.IntOpt(
         "disk_queue_bytes",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 from typing import TYPE_CHECKING
 
-import pytest
+from tests.privileges import needs_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def small_file_system(path: Path, size: int) -> Iterator[Path]:
     """Mount a tmpfs of ``size`` bytes at ``path``; without root, skip (fail in CI)."""
-    if os.geteuid() != 0:
-        reason = "mounting a small file system needs root"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    needs_root("mounting a small file system")
     path.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=True)
     try:

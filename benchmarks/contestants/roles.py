@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from swarm.agent_client import AgentClient
 from swarm.errors import RoleFailed
 from swarm.fleet import Fleet
+from swarm.link_rate import MEGABIT
 from swarm.messages import (
     NodeDescription,
     TransferRequest,
@@ -132,7 +133,9 @@ class Roles:
         created = await self._api.add_node(node)
         path = self._fleet.directory / f"{host.name}.conf"
         path.touch(mode=0o600)
-        path.write_text(f"[swarm]\nnode_key = {created.key}\n")
+        # A veth says that it carries 10 Gbit/s, whatever its shaper does; a real card knows.
+        rate = host.rate // MEGABIT
+        path.write_text(f"[swarm]\nnode_key = {created.key}\n[engine]\nlink_rate = {rate}\n")
         return path
 
 

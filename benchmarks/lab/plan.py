@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from swarm.errors import ConfigurationError
+from swarm.link_rate import MEGABIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MEGABIT = 1_000_000
 
 _MOST_RACKS = 200
 _MOST_HOSTS = 200
