@@ -21,6 +21,7 @@ from sqlalchemy import event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from swarm.errors import ConfigurationError
+from tracker.registry import sqlite
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -37,7 +38,7 @@ def open_engine(url: str) -> AsyncEngine:
     Raises :class:`~swarm.errors.ConfigurationError` for a URL that no asynchronous driver serves.
     """
     try:
-        engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        engine = _engine(make_url(url))
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError) as error:
         raise ConfigurationError(
             f"[tracker] database_url: {error}. It names an asynchronous driver, such as "
@@ -46,6 +47,12 @@ def open_engine(url: str) -> AsyncEngine:
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     return engine
+
+
+def _engine(url: URL) -> AsyncEngine:
+    if url.get_driver_name() == "aiosqlite":
+        return create_async_engine(url, async_creator=sqlite.connector(url))
+    return create_async_engine(url, pool_pre_ping=True)
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -80,10 +87,7 @@ def _migrate(url: str) -> None:
 
 
 def _prepare_file(url: URL) -> None:
-    """Open a SQLite file once without a loop, and give it its write-ahead log, which stays with it.
-
-    When aiosqlite can't open a file it leaves a thread behind, which then finds its loop closed.
-    """
+    """Give a SQLite file its write-ahead log, which stays with it."""
     if url.get_backend_name() != "sqlite":
         return
     if url.database in (None, "", ":memory:"):

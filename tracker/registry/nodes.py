@@ -16,12 +16,15 @@ from sqlalchemy.orm import selectinload
 
 from tracker.nodes.node import Node, NodeKey
 from tracker.registry.models import NodeKeyRow, NodeRow, NodesRevisionRow
+from tracker.registry.operations import each_to_its_end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sqlalchemy import CursorResult
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+    from tracker.registry.operations import Operations
 
 
 class Outdated(Exception):
@@ -40,11 +43,13 @@ class NodesNews:
     names: set[str]
 
 
+@each_to_its_end
 class NodeRepository:
     """The nodes and keys in the registry's database."""
 
-    def __init__(self, session: async_sessionmaker[AsyncSession]) -> None:
+    def __init__(self, session: async_sessionmaker[AsyncSession], operations: Operations) -> None:
         self._session = session
+        self._operations = operations
 
     async def news(self, since: int) -> NodesNews | None:
         """Return what has changed since a revision (-1: all there is); None if nothing has.

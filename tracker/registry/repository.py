@@ -17,6 +17,7 @@ from swarm.messages import ImageDocument, VariantDocument
 from tracker.registry.database import migrate, open_engine
 from tracker.registry.models import Base, Image, ImageVariant
 from tracker.registry.nodes import NodeRepository
+from tracker.registry.operations import Operations, each_to_its_end
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -45,25 +46,30 @@ class Published(NamedTuple):
     document: VariantDocument
 
 
+@each_to_its_end
 class Registry:
     """The database of images, torrents and nodes; use it as an asynchronous context manager.
 
     Entering brings the schema up to date. Raises :class:`~swarm.errors.ConfigurationError` there
-    if the database can't be used.
+    if the database can't be used. Leaving waits for what was begun, whoever waits for that.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._engine: AsyncEngine = open_engine(url)
         self._session = async_sessionmaker(self._engine, expire_on_commit=False)
-        self.nodes = NodeRepository(self._session)
+        self._operations = Operations()
+        self.nodes = NodeRepository(self._session, self._operations)
 
     async def __aenter__(self) -> Self:
         await migrate(self._url)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._engine.dispose()
+        try:
+            await self._operations.close()
+        finally:
+            await self._engine.dispose()
 
     async def list_images(self, *, name: str | None = None) -> list[ImageDocument]:
         """Return all images, or those of one name, the newest registration first."""
