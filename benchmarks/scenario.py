@@ -2,7 +2,8 @@
 
 A scenario is one module of ``benchmarks/scenarios``, and one line in its table. Its docstring is
 the question, then what to know of it; ``DEFAULTS`` what it measures unless told otherwise;
-``measure`` yields a run at a time, so that what was measured is not lost when a later run fails.
+``TARGETS`` what its figures should come to; ``measure`` yields a run at a time, so that what was
+measured is not lost when a later run fails.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from benchmarks.lab.plan import SOURCE_RACK
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from benchmarks.crowd import Crowd
 
@@ -46,6 +47,8 @@ class Run:
     figures: dict[str, float]
     #: Share of all cores that was busy; a run above 0.9 is shown, and does not count.
     busy: float
+    #: Whether processor time is what is asked for: then a busy machine is no reason to doubt.
+    is_about_cpu: bool = False
     #: Why there are no figures, if the contestant failed.
     failure: str | None = None
     #: Seconds of each sample, and the share of the image that each host had received by then.
@@ -55,11 +58,36 @@ class Run:
     @property
     def is_cpu_bound(self) -> bool:
         """Whether the machine was too busy for the figures to count."""
-        return self.busy > MOST_BUSY
+        return self.busy > MOST_BUSY and not self.is_about_cpu
 
 
 #: A machine that is busier than this is what was measured, and not the swarm.
 MOST_BUSY = 0.9
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the median of a figure should be, at most or at least.
+
+    ``case`` names what has to be the same in a run's case; what it does not name may be anything.
+    """
+
+    #: For a person: what is asked for.
+    what: str
+    figure: str
+    at_most: float | None = None
+    at_least: float | None = None
+    contestant: str = "roles"
+    case: Mapping[str, int | str] = field(default_factory=dict)
+
+    def is_about(self, run: Run) -> bool:
+        """Whether a run's figure is one that this target is held against."""
+        return run.contestant == self.contestant and self.case.items() <= run.case.items()
+
+    def is_met(self, value: float) -> bool:
+        """Whether a value is what was asked for."""
+        is_low = self.at_most is None or value <= self.at_most
+        return is_low and (self.at_least is None or value >= self.at_least)
 
 
 class Scenario(Protocol):
@@ -67,6 +95,7 @@ class Scenario(Protocol):
 
     __doc__: str | None
     DEFAULTS: Options
+    TARGETS: tuple[Target, ...]
 
     def measure(self, options: Options) -> AsyncIterator[Run]:
         """Yield the runs that answer the question.

@@ -14,7 +14,7 @@ from benchmarks.crowd import crowd
 from benchmarks.lab.image import make
 from benchmarks.lab.lab import running_lab
 from benchmarks.lab.plan import Shape
-from benchmarks.scenario import Limit, Options, failed, run_of
+from benchmarks.scenario import Limit, Options, Target, failed, run_of
 from swarm.errors import SwarmError
 
 if TYPE_CHECKING:
@@ -27,6 +27,15 @@ DEFAULTS = Options(
     hosts=(2, 4, 8, 16, 32),
     rate=32_000_000,
     contestants=tuple(CONTESTANTS),
+)
+
+TARGETS = (
+    *(
+        Target(f"{hosts} hosts, last host", "last", at_most=most, case={"hosts": hosts})
+        for hosts, most in ((4, 1.02), (8, 1.03), (16, 1.04), (32, 1.06))
+    ),
+    Target("last host / median host", "last_to_median", at_most=1.05),
+    Target("images that the source sent", "source_sent", at_most=1.05),
 )
 
 
