@@ -2,56 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import os
-import platform
-import shutil
-import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from benchmarks.machine import machine, machine_line
 
 DIRECTORY = Path(__file__).parent / "reports"
 
 _PACKAGES = ("aiohttp", "uvloop")
 _DEBIAN = ("opentracker", "wrk", "gcc", "redis-server")
-
-
-def machine() -> dict[str, Any]:
-    """Return what a reader has to know of the machine and the programs."""
-    return {
-        "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        "commit": _said("git", "rev-parse", "HEAD"),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "load_average": os.getloadavg(),
-        "versions": {name: version(name) for name in _PACKAGES}
-        | {name: _debian_version(name) for name in _DEBIAN},
-    }
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
-def _debian_version(name: str) -> str:
-    return _said("dpkg-query", "--show", "--showformat=${Version}", name)
-
-
-def _said(*words: str) -> str:
-    path = shutil.which(words[0])
-    if path is None:
-        return "unknown"
-    done = subprocess.run([path, *words[1:]], capture_output=True, text=True, check=False)  # noqa: S603 - ours
-    return done.stdout.strip() or "unknown"
 
 
 def write(found: dict[str, dict[str, Any]], questions: dict[str, str]) -> list[Path]:
@@ -60,7 +21,7 @@ def write(found: dict[str, dict[str, Any]], questions: dict[str, str]) -> list[P
     ``questions`` are what their modules say of themselves: the question, then what to know of it.
     """
     DIRECTORY.mkdir(exist_ok=True)
-    about = machine()
+    about = machine(packages=_PACKAGES, debian=_DEBIAN)
     stem = f"{about['date'][:10]}-{'-'.join(found)}"
     data, text = DIRECTORY / f"{stem}.json", DIRECTORY / f"{stem}.md"
     data.write_text(json.dumps({"machine": about, "questions": found}, indent=1) + "\n")
@@ -74,13 +35,7 @@ def _lines(
     lines = [f"# The tracker, measured on {about['date'][:10]}", ""]
     command = f"python -m benchmarks.tracker {' '.join(sys.argv[1:])}"
     lines += [f"`{command}` at commit {about['commit'][:12]}.", ""]
-    lines += [
-        f"{about['processor']}, {about['cores']} cores, {about['memory_bytes'] >> 30} GiB; "
-        f"Linux {about['kernel']}; Python {about['python']}; "
-        + ", ".join(f"{name} {said}" for name, said in about["versions"].items())
-        + f". Load average at the end: {about['load_average'][0]:.2f}.",
-        "",
-    ]
+    lines += [machine_line(about), ""]
     for name, figures in found.items():
         title, _, more = questions[name].strip().partition("\n")
         lines += [f"## {title}", "", more.strip(), "", "| figure | value |", "|---|---|"]
