@@ -54,6 +54,9 @@ class Run:
     #: Seconds of each sample, and the share of the image that each host had received by then.
     times: list[float] = field(default_factory=list)
     curves: dict[str, list[float]] = field(default_factory=dict)
+    #: Seconds that one plain TCP copy took, and after which each host's file was there.
+    limit_seconds: float = 0.0
+    completed: dict[str, float] = field(default_factory=dict)
 
     @property
     def is_cpu_bound(self) -> bool:
@@ -136,7 +139,16 @@ def run_of(contestant: str, case: dict[str, int | str], crowd: Crowd, limit: Lim
         name: [received / limit.sent for received in curve]
         for name, curve in reading.curves.items()
     }
-    return Run(contestant, case, figures, reading.busy, times=reading.times, curves=curves)
+    return Run(
+        contestant,
+        case,
+        figures,
+        reading.busy,
+        times=reading.times,
+        curves=curves,
+        limit_seconds=limit.seconds,
+        completed=crowd.done,
+    )
 
 
 def failed(contestant: str, case: dict[str, int | str], error: Any) -> Run:  # noqa: ANN401

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.lab.network import network
+from benchmarks.lab import network
 from benchmarks.lab.plan import plan
 from swarm import netns
 from swarm.deadline import within
@@ -142,8 +142,21 @@ async def running_lab(shape: Shape) -> AsyncIterator[Lab]:
 
     Raises :class:`~swarm.errors.ConfigurationError` where no lab can be made.
     """
-    async with network(plan(shape)) as made:
-        with tempfile.TemporaryDirectory(prefix="gsw-", dir=_MEMORY) as directory:
+    network.check()
+    prefix = f"{network.own_prefix()}-"
+    # Its directory goes last: what ran in the network has ended by then, and writes no more.
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=_MEMORY) as directory:
+        async with network.network(plan(shape)) as made:
             lab = Lab(made, Path(directory))
             lab.images.mkdir()
             yield lab
+
+
+async def clean() -> list[str]:
+    """Remove what labs left behind whose processes are gone; return the names of it."""
+    names = await network.clean()
+    for path in sorted(_MEMORY.iterdir()):
+        if network.is_left_behind(path.name):
+            await asyncio.to_thread(shutil.rmtree, path)
+            names.append(str(path))
+    return names

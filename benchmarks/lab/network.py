@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from benchmarks.lab.plan import Host, Plan
 
-#: Namespaces of a lab are named ``gsw-PID-HOST``, after the process that it belongs to.
-_NAME = re.compile(r"gsw-(\d+)-[a-z0-9]+")
+#: What a lab makes is named ``gsw-PID-...``, after the process that it belongs to.
+_NAME = re.compile(r"gsw-(\d+)-[a-z0-9_]+")
 _BURST_BYTES = 32_000
 #: What a port's queue holds, as the time that it takes to empty.
 _QUEUE_SECONDS = 0.03
@@ -51,6 +51,17 @@ class Network:
         return f"{self._prefix}-{host.name}"
 
 
+def own_prefix() -> str:
+    """Return what the names of all begin with that this process makes."""
+    return f"gsw-{os.getpid()}"
+
+
+def is_left_behind(name: str) -> bool:
+    """Return whether this is the name of something of a lab whose process is gone."""
+    match = _NAME.fullmatch(name)
+    return match is not None and not Path("/proc", match[1]).exists()
+
+
 @contextlib.asynccontextmanager
 async def network(plan: Plan) -> AsyncIterator[Network]:
     """Make the network of a plan; when the block ends it is gone, and what still runs in it.
@@ -58,7 +69,7 @@ async def network(plan: Plan) -> AsyncIterator[Network]:
     Raises :class:`~swarm.errors.ConfigurationError` without the right or the tools.
     """
     check()
-    made = Network(plan, f"gsw-{os.getpid()}")
+    made = Network(plan, own_prefix())
     try:
         await _make(made)
         yield made
@@ -78,9 +89,9 @@ def check() -> None:
 
 
 async def clean() -> list[str]:
-    """Remove what labs left behind whose processes are gone; return the namespaces' names."""
+    """Remove the networks of labs whose processes are gone; return the namespaces' names."""
     check()
-    left = [name for name in _namespaces("gsw-") if not _is_alive(name)]
+    left = [name for name in _namespaces("gsw-") if is_left_behind(name)]
     await _remove(left)
     return left
 
@@ -93,11 +104,6 @@ def _namespaces(prefix: str) -> list[str]:
             if name.startswith(prefix) and _NAME.fullmatch(name)
         )
     return []
-
-
-def _is_alive(name: str) -> bool:
-    match = _NAME.fullmatch(name)
-    return match is not None and Path("/proc", match[1]).exists()
 
 
 async def _make(made: Network) -> None:
@@ -163,9 +169,19 @@ async def _batch(tool: str, lines: list[str], namespace: str | None = None) -> N
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, words = await process.communicate("\n".join(lines).encode() + b"\n")
+    try:
+        _, words = await process.communicate("\n".join(lines).encode() + b"\n")
+    finally:
+        # Nothing is to be made any more once it is being removed.
+        await _gone(process)
     if process.returncode:
         raise RoleFailed(f"{tool}: {words.decode(errors='replace').strip()}")
+
+
+async def _gone(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
 
 
 async def _remove(names: list[str]) -> None:

@@ -6,6 +6,7 @@ in images.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from benchmarks.contestants.chain import copy
@@ -18,7 +19,7 @@ from benchmarks.scenario import Limit, Options, Target, failed, run_of
 from swarm.errors import SwarmError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from benchmarks.lab.lab import Lab
     from benchmarks.scenario import Run
@@ -44,12 +45,15 @@ async def measure(options: Options) -> AsyncIterator[Run]:
     for hosts in options.hosts:
         for contestant in options.contestants:
             shape = Shape(hosts, options.racks, options.rate, options.uplink)
-            async with running_lab(shape) as lab:
-                async for run in _repeat(lab, options, contestant):
+            async with (
+                running_lab(shape) as lab,
+                contextlib.aclosing(_repeat(lab, options, contestant)) as runs,
+            ):
+                async for run in runs:
                     yield run
 
 
-async def _repeat(lab: Lab, options: Options, contestant: str) -> AsyncIterator[Run]:
+async def _repeat(lab: Lab, options: Options, contestant: str) -> AsyncGenerator[Run, None]:
     """Yield the runs of one contestant in one lab, which has its own limit."""
     limit = await limit_of(lab, options.image_bytes)
     case: dict[str, int | str] = {"hosts": len(lab.hosts)}
