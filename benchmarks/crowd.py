@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import statistics
 import time
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.lab.lab import Lab
     from benchmarks.lab.plan import Host
 
+_LOG = logging.getLogger(__name__)
 #: A run that takes so many times the limit is given up.
 _PATIENCE = 60.0
 _LEAST_PATIENCE_SECONDS = 60.0
@@ -77,8 +79,11 @@ async def crowd(
     many of which a contestant is given up. Raises :class:`~swarm.errors.RoleFailed` then, and if a
     file is not the image.
     """
-    await distribution.offer(image)
     wanting = lab.hosts if hosts is None else hosts
+    what = f"{type(distribution).__name__}, {image.size >> 20} MiB to {len(wanting)} hosts"
+    _LOG.info("%s: getting ready", what)
+    await distribution.offer(image)
+    _LOG.info("%s: measuring", what)
     patience = max(_LEAST_PATIENCE_SECONDS, _PATIENCE * (limit or 0.0))
     async with metered(lab) as reading:
         result = Crowd(reading)

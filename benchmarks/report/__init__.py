@@ -1,0 +1,1 @@
+"""Reports of the lab: JSON for programs, Markdown and plots for people, comparisons."""
