@@ -112,8 +112,9 @@ TRACKER_OPTS = [
     cfg.IntOpt(
         "max_numwant",
         default=100,
-        min=1,
-        help="Most peers handed out in one answer.",
+        min=0,
+        help="Most peers handed out in one answer. With 0 here and as default_numwant nobody is "
+        "introduced to anybody, and nothing spreads: the negative control of a measurement.",
     ),
     cfg.StrOpt(
         "handout",

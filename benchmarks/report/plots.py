@@ -109,7 +109,7 @@ def _by_hosts(axes: Axes, report: Report) -> bool:
     axes.set_xlabel("hosts that ask at once")
     axes.set_ylabel("last host / one TCP copy")
     axes.set_title("Time until the last host has the image (median, min-max)", loc="left")
-    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    _legend(axes)
     return True
 
 
@@ -147,38 +147,54 @@ def _scale_ratios(axes: Axes, values: Sequence[float]) -> None:
 def _completion(axes: Axes, report: Report) -> bool:
     """Draw what share of the hosts is done after what time, for one case."""
     shown = _case_of_most([group for group in groups(report.runs) if _done(group) is not None])
-    runs = {group.contestant: run for group in shown if (run := _done(group)) is not None}
-    if not runs:
+    times = {
+        group.contestant: [
+            seconds / run.limit_seconds for seconds in sorted(run.completed.values())
+        ]
+        for group in shown
+        if (run := _done(group)) is not None
+    }
+    if not times:
         return False
-    styles, slowest = _styles(report), 0.0
-    for contestant, run in sorted(runs.items(), key=lambda item: max(item[1].completed.values())):
-        times = [seconds / run.limit_seconds for seconds in sorted(run.completed.values())]
-        slowest = max(slowest, times[-1])
+    styles = _styles(report)
+    start = min(0.9, 0.95 * min(each[0] for each in times.values()))
+    for contestant, each in sorted(times.items(), key=lambda item: item[1][-1]):
         colour, _, dashes = styles[contestant]
         axes.step(
-            [0.0, *times],
-            [100 * done / len(times) for done in range(len(times) + 1)],
+            [start, *each],
+            [100 * done / len(each) for done in range(len(each) + 1)],
             where="post",
-            label=f"{_label(contestant)}  {times[-1]:.2f}",
+            label=f"{_label(contestant)}  {each[-1]:.2f}",
             color=colour,
             linestyle=dashes,
             linewidth=2.4 if contestant == OURS else 1.6,
             zorder=3 if contestant == OURS else 2,
         )
+    _scale_times(axes, start, max(each[-1] for each in times.values()))
     axes.axvline(1, color="#888888", linewidth=1, linestyle=":")
-    axes.set_xlim(0, slowest * 1.03)
     axes.set_ylim(0, 102)
     axes.set_xlabel("time / one TCP copy")
     axes.set_ylabel("hosts that have the image, %")
     axes.set_title(f"Who is done when: {case_text(shown[0].case)} (median run)", loc="left")
-    axes.legend(
-        frameon=False,
-        loc="upper left",
-        bbox_to_anchor=(1.0, 1.0),
-        title="last host at",
-        alignment="left",
-    )
+    _legend(axes, title="last host at")
     return True
+
+
+def _scale_times(axes: Axes, start: float, end: float) -> None:
+    if end > _WIDE:
+        axes.set_xscale("log")
+        ticks = [tick for tick in _TICKS if start <= tick <= end * 1.05 and tick not in (1.1, 1.2)]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.set_xticks([], minor=True)
+    axes.set_xlim(start, end * 1.05)
+
+
+def _legend(axes: Axes, title: str = "") -> None:
+    """Put the legend beside the axes, where it hides nothing."""
+    place = (1.0, 1.0)
+    axes.legend(
+        frameon=False, loc="upper left", bbox_to_anchor=place, title=title, alignment="left"
+    )
 
 
 def _done(group: Group) -> Run | None:
@@ -208,7 +224,7 @@ def _received(axes: Axes, report: Report) -> bool:
     times = [seconds / run.limit_seconds for seconds in run.times]
     for number, curve in enumerate(run.curves.values()):
         label = "one host each" if not number else None
-        axes.plot(times, curve, color=_COLOURS[0], linewidth=1.2, alpha=0.6, label=label)
+        axes.plot(times, curve, color=_COLOURS[0], linewidth=1, alpha=0.5, label=label)
     axes.plot([0, 1], [0, 1], color="#888888", linestyle=":", label="one TCP copy")
     axes.set_xlim(0, max(times))
     axes.set_ylim(0, None)
