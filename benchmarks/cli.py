@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shlex
+import signal
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -55,6 +56,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except Interrupted as interruption:
         print(interruption, file=sys.stderr)  # noqa: T201 - to who interrupted
         return interruption.status
+    except KeyboardInterrupt:  # before anything was made
+        return 128 + signal.SIGINT
     except ConfigurationError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201 - to who called
         return _WRONG
