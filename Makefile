@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lab lint clean
 
 # The stamp names the interpreter and what was asked for: a changed pyproject.toml installs again.
 $(VENV)/installed: pyproject.toml
@@ -22,6 +22,10 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(BIN)/pytest $(PYTEST_OPTIONS)
+
+# Needs root, as it makes network namespaces; what else can be measured: benchmarks/README.md.
+lab: $(VENV)/installed-dev
+	$(BIN)/python -m benchmarks run flash-crowd $(LAB_OPTIONS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check
