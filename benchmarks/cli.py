@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _WRONG, _FAILED = 2, 1
 #: Columns that a terminal has no room for.
-_WIDE = ("CPU s/GiB", "peak MiB")
+_WIDE = ("median host", "last / median", "CPU s/GiB", "peak MiB")
 
 
 def main(words: Sequence[str] | None = None) -> int:

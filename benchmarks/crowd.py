@@ -80,7 +80,8 @@ async def crowd(
     file is not the image.
     """
     wanting = lab.hosts if hosts is None else hosts
-    what = f"{type(distribution).__name__}, {image.size >> 20} MiB to {len(wanting)} hosts"
+    hosts_text = f"{len(wanting)} host{'s' * (len(wanting) != 1)}"
+    what = f"{type(distribution).__name__}, {image.size >> 20} MiB to {hosts_text}"
     _LOG.info("%s: getting ready", what)
     await distribution.offer(image)
     _LOG.info("%s: measuring", what)

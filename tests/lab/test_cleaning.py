@@ -19,6 +19,8 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.timeout(180)
+
 ROOT = Path(__file__).parents[2]
 MEMORY = Path("/dev/shm")  # noqa: S108 - the file system itself
 PROGRAM = (sys.executable, "-m", "benchmarks")
@@ -45,7 +47,7 @@ async def in_the_middle(
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        await until(lambda: has_begun(process, directory), what="a run is measured", seconds=50)
+        await until(lambda: has_begun(process, directory), what="a run is measured", seconds=120)
         yield process, psutil.Process(process.pid).children(recursive=True)
     finally:
         with contextlib.suppress(ProcessLookupError):

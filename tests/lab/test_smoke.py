@@ -25,23 +25,25 @@ if TYPE_CHECKING:
     from benchmarks.lab.image import Image
     from benchmarks.lab.plan import Host
 
+pytestmark = pytest.mark.timeout(180)
+
 ROOT = Path(__file__).parents[2]
-SHAPE = Shape(hosts=3, rate=100_000_000)
 SIZE = 16 << 20
+SHAPE = Shape(hosts=3, rate=100_000_000)
 #: A plain copy takes a sixth of it.
 NOTHING_SECONDS = 8.0
 
 
 def test_three_hosts_get_the_image_and_the_report_says_so(tmp_path: Path) -> None:
     """Of the right size and hash, in more than the limit; data, text and plots are written."""
-    what = ("--hosts", "3", "--image", "16M", "--rate", "100M", "--repeat", "1")
+    what = ("--hosts", "3", "--image", "16M", "--rate", "50M", "--repeat", "1")
     where = ("--contestants", "roles", "--results", tmp_path)
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "run", "flash-crowd", *what, *where],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=150,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -50,16 +52,19 @@ def test_three_hosts_get_the_image_and_the_report_says_so(tmp_path: Path) -> Non
     assert (report.scenario, report.partial) == ("flash-crowd", None)
     (run,) = report.runs
     assert (run.contestant, run.case, run.failure) == ("roles", {"hosts": 3}, None)
-    # Nothing is faster than the link, but for what the limit's own measurement is out by.
-    assert 0.97 < run.figures["last"] < 5
-    assert 0.99 < run.figures["source_sent"] < 3.1
+    # Nothing is faster than the link, but for what the limit's own measurement is out by; and an
+    # independent download for each would take, and move, three.
+    assert 0.9 < run.figures["last"] < 3
+    assert 0.9 < run.figures["source_sent"] < 3
     assert run.completed.keys() == run.curves.keys() == {"h1", "h2", "h3"}
-    assert all(0.99 < curve[-1] < 3.1 for curve in run.curves.values())
+    assert all(0.9 < curve[-1] < 3 for curve in run.curves.values())
     assert {"cpu_seconds_per_gib_agent", "peak_mib_seeder"} <= run.figures.keys()
     text = data.with_suffix(".md").read_text()
-    assert "| roles | " in text
-    assert all(path.name in text for path in tmp_path.glob("*.png"))
-    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".md", ".png"}
+    # Beside other programs the run may not count; then there is nothing to draw.
+    plots = sorted(tmp_path.glob("*.png"))
+    assert bool(plots) is not run.is_cpu_bound
+    assert ("| roles \\* |" if run.is_cpu_bound else "| roles |") in text
+    assert all(f"]({path.name})" in text for path in plots)
 
 
 def test_with_the_handout_switched_off_nothing_arrives() -> None:
