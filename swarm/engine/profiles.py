@@ -27,8 +27,8 @@ GLOBAL_PEER_CLASS = 0
 
 
 _BLOCK_BYTES = 16 << 10
-_IN_FLIGHT_SECONDS = 0.010
-_CROWD = 8
+_IN_FLIGHT_SECONDS = 0.040
+_FEW_PEERS = 4
 #: Below two a sender waits for the next request after each block.
 _LEAST_REQUESTS, _MOST_REQUESTS = 2, 250
 #: Of a link that nobody knows the rate of, as in many virtual machines.
@@ -73,15 +73,25 @@ def request_queue(rate: int | None) -> int:
 
     ``rate`` is that of the node's link in bits per second; None if nobody knows.
 
-    What waits can no longer be re-decided: with a short queue a host asks the seeder only for what
-    nobody else has by then, and the bytes in flight to a host fit the queues of the switch. But
-    they must cover the way there and back, and the turns of two event loops. So it is what the link
-    carries in 10 ms, shared by 8 peers. Lab, 8 hosts with 25 Mbit/s, image of 32 MiB, engine alone:
-    1.13 with 16 requests, 1.07 with 4, 1.03 with 2, which is what the rule says. One pair over an
-    unshaped veth: 131 MB/s with 2, 295 with 16, 320 to 500 with 64 and more; the rule says 95.
+    It is what the link carries in 40 ms, the time of a full queue in a switch and back, shared by
+    four. One pair over an unshaped veth: 131 MB/s with 2, 295 with 16, 320 to 500 with 64 and more.
+    For more peers see :func:`queue_seconds`.
     """
-    waiting = (rate or _USUAL_RATE) / 8 * _IN_FLIGHT_SECONDS / _CROWD
-    return max(_LEAST_REQUESTS, min(_MOST_REQUESTS, int(waiting / _BLOCK_BYTES)))
+    waiting = (rate or _USUAL_RATE) / 8 * _IN_FLIGHT_SECONDS / _FEW_PEERS
+    return max(_LEAST_REQUESTS, min(_MOST_REQUESTS, round(waiting / _BLOCK_BYTES)))
+
+
+def queue_seconds(peers: int) -> int:
+    """Return libtorrent's ``request_queue_time`` for a node with so many peers.
+
+    What waits at others can no longer be re-decided: with short queues a host asks the seeder only
+    for what nobody else has by then, and all that is on its way to one host fits the queue of its
+    switch port. With 0 a connection has two requests waiting, libtorrent's least; with more than a
+    few connections that fills any link. With 1 it has what came in the last second, up to
+    :func:`request_queue`. Lab, 8 hosts with 25 Mbit/s, image of 32 MiB, the engine alone, the last
+    host: 1.13 with 16 requests, 1.07 with 4, 1.03 with 2.
+    """
+    return 0 if peers > _FEW_PEERS else 1
 
 
 def settings_pack(settings: EngineSettings) -> lt.settings_pack:
@@ -139,7 +149,7 @@ def settings_pack(settings: EngineSettings) -> lt.settings_pack:
         # Random first pieces from the start are what everybody has; rarest first at once. Lab:
         # 1.07 -> 1.05.
         "initial_picker_threshold": 0,
-        "request_queue_time": 1,
+        "request_queue_time": queue_seconds(0),
         # libtorrent takes what the other side allows for its own limit, so both are one number.
         "max_out_request_queue": waiting,
         "max_allowed_in_request_queue": waiting,

@@ -19,7 +19,7 @@ from swarm.deadline import within
 from swarm.disk_errors import translated
 from swarm.engine import resume as resume_data
 from swarm.engine.alerts import AlertPump
-from swarm.engine.profiles import EngineSettings, limit_lan_peers, session_params
+from swarm.engine.profiles import EngineSettings, limit_lan_peers, queue_seconds, session_params
 from swarm.engine.torrent import Torrent
 from swarm.errors import ConfigurationError, Conflict, StorageFailed
 
@@ -78,6 +78,7 @@ class Engine:
         self._added: dict[bytes, tuple[Metainfo, Path, asyncio.Future[Torrent]]] = {}
         self._removed: dict[bytes, asyncio.Event] = {}
         self._observers: list[Observer] = []
+        self._queue_seconds = queue_seconds(0)
 
     async def __aenter__(self) -> Self:
         self._listening = asyncio.get_running_loop().create_future()
@@ -244,12 +245,20 @@ class Engine:
             case _:
                 self._hear_session(alert)
 
+    def _see(self, statuses: Iterable[lt.torrent_status]) -> None:
+        for status in statuses:
+            if (torrent := self._torrents.get(status.handle)) is not None:
+                torrent.see(status)
+        wanting = (torrent for torrent in self._by_hash.values() if torrent.left)
+        seconds = queue_seconds(max((t.progress().peers for t in wanting), default=0))
+        if seconds != self._queue_seconds:
+            self._queue_seconds = seconds
+            self._session.apply_settings({"request_queue_time": seconds})
+
     def _hear_session(self, alert: lt.alert) -> None:
         match alert:
             case lt.state_update_alert():
-                for status in alert.status:
-                    if (torrent := self._torrents.get(status.handle)) is not None:
-                        torrent.see(status)
+                self._see(alert.status)
             case lt.listen_succeeded_alert():
                 self._listens(alert.port)
             case lt.listen_failed_alert():
