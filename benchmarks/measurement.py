@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from benchmarks.progress import watched
 from benchmarks.report.files import Files
 from swarm.errors import SwarmError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from rich.console import Console
 
     from benchmarks.report.document import Report
-    from benchmarks.scenario import Options, Run, Scenario
+    from benchmarks.scenario import Options, Scenario
 
 
 async def measure(
@@ -32,8 +31,7 @@ async def measure(
     try:
         async with watched(report, console) as watch:
             # A generator, so that a lab in it is gone at once when we stop listening.
-            runs = cast("AsyncGenerator[Run, None]", scenario.measure(options))
-            async with contextlib.aclosing(runs):
+            async with contextlib.aclosing(scenario.measure(options)) as runs:
                 async for run in runs:
                     report.runs.append(run)
                     watch.tell(run)

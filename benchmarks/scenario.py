@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from benchmarks.lab.plan import SOURCE_RACK
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from benchmarks.crowd import Crowd
 
@@ -100,7 +100,7 @@ class Scenario(Protocol):
     DEFAULTS: Options
     TARGETS: tuple[Target, ...]
 
-    def measure(self, options: Options) -> AsyncIterator[Run]:
+    def measure(self, options: Options) -> AsyncGenerator[Run, None]:
         """Yield the runs that answer the question.
 
         Raises :class:`~swarm.errors.SwarmError` if the lab fails; a contestant that fails is a run.

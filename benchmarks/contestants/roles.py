@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from swarm.agent_client import AgentClient
 from swarm.errors import RoleFailed
@@ -22,7 +25,6 @@ from swarm.tracker_client import TrackerClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from benchmarks.lab.image import Image
     from benchmarks.lab.lab import Lab
@@ -50,7 +52,11 @@ class Roles:
         self._agents: dict[str, AgentClient] = {}
 
     async def offer(self, image: Image) -> None:
-        """Wait until the seeder has published the image, and give it a moment to connect."""
+        """Wait until the seeder has published the image, and seeds it.
+
+        Files that were removed since the last one are seeded no more.
+        """
+        await asyncio.gather(*map(_forget_removed, self._agents.values()))
         deadline = time.monotonic() + _PUBLISH_SECONDS
         while time.monotonic() < deadline:
             self._fleet.check()
@@ -139,13 +145,20 @@ class Roles:
         return path
 
 
+async def _forget_removed(client: AgentClient) -> None:
+    for transfer in await client.list_transfers():
+        path = Path(unquote(urlsplit(transfer.destination_url).path))
+        if transfer.state in _FINAL and not path.exists():
+            await client.cancel_transfer(transfer.id)
+
+
 @contextlib.asynccontextmanager
 async def roles(
     lab: Lab, *, tracker: str = "", seeder: str = "", agent: str = ""
 ) -> AsyncIterator[Roles]:
     """Start all roles; what is given is added to their configuration files."""
-    directory = lab.directory / "roles"
-    directory.mkdir(exist_ok=True)
+    # One of its own: what an earlier fleet of this lab has registered is not known to this one.
+    directory = Path(tempfile.mkdtemp(prefix="roles-", dir=lab.directory))
     conf = directory / "tracker.conf"
     conf.write_text(f"[tracker]\noperator_token = {_TOKEN}\n{tracker}\n")
     host = lab.plan.tracker

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CHUNK_BYTES = 4 << 20
+_STRETCH_BYTES = 4 << 20
 #: Older than what a seeder takes for a file that is still being written.
 _SETTLED_SECONDS = 60
 
@@ -33,18 +34,21 @@ class Image:
         return self.path.stem
 
 
-def make(directory: Path, size: int, *, data_share: float = 1.0) -> Image:
-    """Write an image of ``size`` bytes: of each 4 MiB the first share random, the rest a hole."""
+def make(
+    directory: Path, size: int, *, data_share: float = 1.0, stretch_bytes: int = _STRETCH_BYTES
+) -> Image:
+    """Write an image of ``size`` bytes: of each stretch the first share random, the rest a hole."""
     path = directory / f"{uuid.uuid4()}.raw"
     hidden = directory / f".{path.name}"
     digest, data = hashlib.sha256(), 0
     with hidden.open("wb") as file:
-        for start in range(0, size, _CHUNK_BYTES):
-            length = min(_CHUNK_BYTES, size - start)
+        for start in range(0, size, stretch_bytes):
+            length = min(stretch_bytes, size - start)
             chunk = os.urandom(int(length * data_share))
             file.seek(start)
             file.write(chunk)
-            digest.update(chunk + bytes(length - len(chunk)))
+            digest.update(chunk)
+            digest.update(bytes(length - len(chunk)))
             data += len(chunk)
         file.truncate(size)
     return _placed(hidden, path, size, digest.hexdigest(), data)

@@ -1,7 +1,8 @@
 """The meters of a lab: bytes on every link, processor time and memory of every role.
 
 The links are read at the switch, so that no program is asked about itself. A sample every tenth of
-a second makes the curves, and finds what a process had used before it ended.
+a second makes the curves, and finds what a process had used before it ended: what it used after
+its last sample is missed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from benchmarks.lab.lab import Lab
 
-_SAMPLE_SECONDS = 0.1
+SAMPLE_SECONDS = 0.1
 _TICKS = os.sysconf("SC_CLK_TCK")
 #: In a line of /proc/net/dev, after the device's name.
 _RECEIVED, _SENT = 0, 8
@@ -51,13 +52,25 @@ class Reading:
     peak_memory: dict[str, int] = field(default_factory=dict)
 
 
+class BusyMeter:
+    """Tells what share of all cores has been busy, whoever with, since it was made."""
+
+    def __init__(self) -> None:
+        self._busy, self._all = _processor()
+
+    def share(self) -> float:
+        """Return the share, 0 to 1."""
+        busy, all_ = _processor()
+        return (busy - self._busy) / max(1, all_ - self._all)
+
+
 class _Meter:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         with netns.entered(lab.network.switch):
             self._ports = open("/proc/thread-self/net/dev")  # noqa: PTH123, SIM115 - held, reread
         self._start = time.monotonic()
-        self._busy, self._all = _processor()
+        self._busy = BusyMeter()
         self._links = self._read_links()
         self._used: dict[int, float] = {}
         self._first: dict[int, float] = {}
@@ -97,8 +110,7 @@ class _Meter:
         for rack in self._lab.plan.racks if len(self._lab.plan.racks) > 1 else ():
             reading.out_of_rack[rack] = moved[f"{rack}up"][1]
             reading.into_rack[rack] = moved[f"{rack}dn"][1]
-        busy, all_ = _processor()
-        reading.busy = (busy - self._busy) / max(1, all_ - self._all)
+        reading.busy = self._busy.share()
         for pid, used in self._used.items():
             role = self._roles[pid]
             spent = used - self._first[pid]
@@ -115,17 +127,17 @@ class _Meter:
             found[name.strip()] = int(numbers[_RECEIVED]), int(numbers[_SENT])
         return found
 
-    async def run(self) -> None:
+    async def run(self, sample_seconds: float) -> None:
         while True:
-            await asyncio.sleep(_SAMPLE_SECONDS)
+            await asyncio.sleep(sample_seconds)
             self.look()
 
 
 @contextlib.asynccontextmanager
-async def metered(lab: Lab) -> AsyncIterator[Reading]:
+async def metered(lab: Lab, *, sample_seconds: float = SAMPLE_SECONDS) -> AsyncIterator[Reading]:
     """Measure the block; the reading is whole once it has ended."""
     meter = _Meter(lab)
-    async with running(meter.run(), name="meter"):
+    async with running(meter.run(sample_seconds), name="meter"):
         try:
             yield meter.reading
         finally:

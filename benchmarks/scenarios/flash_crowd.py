@@ -6,23 +6,21 @@ in images.
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
-from benchmarks.contestants.chain import copy
 from benchmarks.contestants.table import CONTESTANTS
-from benchmarks.crowd import crowd
+from benchmarks.crowd import crowd, discard
 from benchmarks.lab.image import make
-from benchmarks.lab.lab import running_lab
-from benchmarks.lab.plan import Shape
-from benchmarks.scenario import Limit, Options, Target, failed, run_of
-from swarm.errors import SwarmError
+from benchmarks.scenario import Options, Target
+from benchmarks.trial import trials
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator
 
-    from benchmarks.lab.lab import Lab
+    from benchmarks.contestants.contract import Distribution
     from benchmarks.scenario import Run
+    from benchmarks.trial import Trial
+
 
 DEFAULTS = Options(
     hosts=(2, 4, 8, 16, 32),
@@ -40,35 +38,14 @@ TARGETS = (
 )
 
 
-async def measure(options: Options) -> AsyncIterator[Run]:
+def measure(options: Options) -> AsyncGenerator[Run, None]:
     """Yield the runs, number of hosts by number of hosts."""
-    for hosts in options.hosts:
-        for contestant in options.contestants:
-            shape = Shape(hosts, options.racks, options.rate, options.uplink)
-            async with (
-                running_lab(shape) as lab,
-                contextlib.aclosing(_repeat(lab, options, contestant)) as runs,
-            ):
-                async for run in runs:
-                    yield run
+    return trials(options, one_crowd)
 
 
-async def _repeat(lab: Lab, options: Options, contestant: str) -> AsyncGenerator[Run, None]:
-    """Yield the runs of one contestant in one lab, which has its own limit."""
-    limit = await limit_of(lab, options.image_bytes)
-    case: dict[str, int | str] = {"hosts": len(lab.hosts)}
-    try:
-        async with CONTESTANTS[contestant](lab) as distribution:
-            for _ in range(options.repeat):
-                image = make(lab.images, options.image_bytes)
-                done = await crowd(lab, distribution, image, limit=limit.seconds)
-                yield run_of(contestant, case, done, limit)
-    except SwarmError as error:
-        yield failed(contestant, case, error)
-
-
-async def limit_of(lab: Lab, size: int) -> Limit:
-    """Return what one plain TCP copy of so many bytes takes, from the source to the first host."""
-    async with copy(lab) as distribution:
-        done = await crowd(lab, distribution, make(lab.images, size), hosts=lab.hosts[:1])
-    return Limit(done.last, done.reading.sent["source"])
+async def one_crowd(trial: Trial[Distribution]) -> Run:
+    """Bring one image to all hosts at once."""
+    image = make(trial.lab.images, trial.options.image_bytes)
+    done = await crowd(trial.lab, trial.distribution, image, limit=trial.limit.seconds)
+    discard(image, done.files.values())
+    return trial.run(done)
