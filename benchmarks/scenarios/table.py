@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.scenarios import flash_crowd
+from benchmarks.scenarios import (
+    boot_storm,
+    first_piece,
+    flash_crowd,
+    join_storm,
+    large_image,
+    late_joiners,
+    one_host,
+    racks,
+    seeder_leaves,
+    shared,
+    slow_host,
+    sparse,
+    ten_images,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,4 +27,16 @@ if TYPE_CHECKING:
 
 SCENARIOS: Mapping[str, Scenario] = {
     "flash-crowd": flash_crowd,
+    "late-joiners": late_joiners,
+    "racks": racks,
+    "ten-images": ten_images,
+    "slow-host": slow_host,
+    "seeder-leaves": seeder_leaves,
+    "one-host": one_host,
+    "large-image": large_image,
+    "first-piece": first_piece,
+    "boot-storm": boot_storm,
+    "sparse": sparse,
+    "shared": shared,
+    "join-storm": join_storm,
 }
