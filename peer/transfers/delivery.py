@@ -197,6 +197,8 @@ class Delivery:
                 task.cancel()
             await asyncio.wait({finished, keeping})
         await torrent.flush()
+        # It is seeded already, and its name is about to change.
+        await torrent.hold_open()
 
     async def _keep_resume(self, torrent: Torrent) -> None:
         """Save resume data again and again; raises NoSeeder when no byte comes for too long."""

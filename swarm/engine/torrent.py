@@ -65,6 +65,7 @@ class Torrent:
         #: What libtorrent has been asked and has not answered yet, in the order of the questions.
         self._flushes: deque[asyncio.Future[None]] = deque()
         self._renames: deque[asyncio.Future[None]] = deque()
+        self._reads: deque[asyncio.Future[None]] = deque()
         self._saved = b""
         self._has_all = has_all
 
@@ -154,6 +155,16 @@ class Torrent:
         except RuntimeError as error:
             raise _stopped(self.path) from error
 
+    async def hold_open(self) -> None:
+        """Have libtorrent open the file now, so that it is served whatever becomes of its name.
+
+        libtorrent opens a file at the first read after the last write. If that is a peer's request
+        just when the file has lost its old name, before :meth:`renamed`, the file is not found,
+        and the peer is told that the piece is not here. Raises
+        :class:`~swarm.errors.StorageFailed` if the file can't be read.
+        """
+        await self._ask_disk(self._reads, lambda: self.handle.read_piece(0))
+
     async def renamed(self, path: Path) -> None:
         """Go on with the file at ``path``, where the caller has linked or renamed it."""
         await self._ask_disk(self._renames, lambda: self.handle.rename_file(0, str(path)))
@@ -189,6 +200,9 @@ class Torrent:
                 _answer(self._flushes)
             case lt.file_renamed_alert():
                 _answer(self._renames)
+            case lt.read_piece_alert():
+                failed = alert.error.value()
+                _answer(self._reads, self._storage_error(alert.error) if failed else None)
             case lt.fastresume_rejected_alert():
                 _LOG.warning("%s: resume data rejected: %s", self.path, alert.error.message())
             case lt.file_rename_failed_alert():
@@ -212,7 +226,7 @@ class Torrent:
     def gone(self) -> None:
         """Wake whoever waits: the torrent has left the session; the engine calls this."""
         self._fail(_stopped(self.path))
-        for questions in (self._flushes, self._renames):
+        for questions in (self._flushes, self._renames, self._reads):
             while questions:
                 _answer(questions, _stopped(self.path))
 

@@ -118,6 +118,30 @@ def test_a_renamed_file_is_seeded_on(tmp_path: Path, source: Path, torrent: Meta
     asyncio.run(run())
 
 
+def test_a_file_is_served_while_it_gets_another_name(
+    tmp_path: Path, source: Path, torrent: Metainfo
+) -> None:
+    """What is asked for after the unlink and before renamed() is served, if it is held open."""
+
+    async def run() -> None:
+        async with engines(3) as (one, two, three):
+            seed = await one.add(torrent, source, announce_url=NO_TRACKER, have_all=True)
+            part, final = tmp_path / "image.part", tmp_path / "image"
+            copy = await two.add(torrent, part, announce_url=NO_TRACKER)
+            await fetch(copy, one)
+            await seed.remove()
+            await copy.hold_open()
+            os.link(part, final)
+            part.unlink()
+            third = await three.add(torrent, tmp_path / "third", announce_url=NO_TRACKER)
+            await fetch(third, two)
+            await copy.renamed(final)
+            assert not part.exists()
+            assert (tmp_path / "third").read_bytes() == source.read_bytes()
+
+    asyncio.run(run())
+
+
 def test_an_answer_goes_to_whoever_asked(source: Path, torrent: Metainfo) -> None:
     """A flush that its caller gave up must not answer the next one, which covers more bytes."""
 
