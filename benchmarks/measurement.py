@@ -29,13 +29,15 @@ async def measure(
     files = Files(report, directory)
     partial: str | None = "it was interrupted"
     try:
-        async with watched(report, console) as watch:
-            # A generator, so that a lab in it is gone at once when we stop listening.
-            async with contextlib.aclosing(scenario.measure(options)) as runs:
-                async for run in runs:
-                    report.runs.append(run)
-                    watch.tell(run)
-                    files.save()
+        async with (
+            watched(report, console) as watch,
+            # Closed, so that a lab in it is gone at once when we stop listening.
+            contextlib.aclosing(scenario.measure(options)) as runs,
+        ):
+            async for run in runs:
+                report.runs.append(run)
+                watch.tell(run)
+                files.save()
         partial = None
     except Exception as error:
         partial = error.detail if isinstance(error, SwarmError) else f"it failed: {error!r}"

@@ -98,7 +98,10 @@ class Scenario(Protocol):
 
     __doc__: str | None
     DEFAULTS: Options
-    TARGETS: tuple[Target, ...]
+
+    @property
+    def TARGETS(self) -> tuple[Target, ...]:  # noqa: N802 - a module's constant
+        """What its figures should come to."""
 
     def measure(self, options: Options) -> AsyncGenerator[Run, None]:
         """Yield the runs that answer the question.
