@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from benchmarks.contestants.chain import copy
@@ -73,16 +74,17 @@ def our_trials(
     once: Callable[[Trial[Roles]], Awaitable[Run]],
     *,
     case: Case | None = None,
-    limit_bytes: int | None = None,
+    agent: str = "",
 ) -> AsyncGenerator[Run, None]:
     """As :func:`trials`, of our roles, for what no other contestant can be asked for.
 
-    Raises :class:`~swarm.errors.ConfigurationError` if another one is.
+    ``agent`` is text for the agents' configuration. Raises
+    :class:`~swarm.errors.ConfigurationError` if another contestant is asked for.
     """
     if set(options.contestants) != {"roles"}:
         raise ConfigurationError("--contestants: this scenario asks for what only our roles have")
-    setting = _Setting(options, case or {}, limit_bytes or options.image_bytes, {})
-    return _each({"roles": roles}, setting, once)
+    setting = _Setting(options, case or {}, options.image_bytes, {})
+    return _each({"roles": partial(roles, agent=agent)}, setting, once)
 
 
 class _Setting(NamedTuple):

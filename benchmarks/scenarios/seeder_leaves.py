@@ -2,10 +2,10 @@
 
 Every second host asks at half the time that a plain copy takes (T/2), and so has but half of the
 image when the seeder is killed (SIGKILL). That is at the moment at which each piece lies whole in
-the file of some host: seen in the hosts' part files, a look every few hundredths of a second.
-``left`` is when that was and ``source_sent`` what the seeder had sent by then, which can't be less
-than one image; ``last`` and ``late_last`` are hosts from their own start. All are ratios to one
-plain copy.
+the file of some host: seen in the hosts' part files, a look every few hundredths of a second;
+agents are set to write soon. ``left`` is when that was and ``source_sent`` what the seeder had sent
+by then, which can't be less than one image; ``last`` and ``late_last`` are hosts from their own
+start. All are ratios to one plain copy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.crowd import PATIENCE_SECONDS, compare, discard, measured
 from benchmarks.lab.image import make
-from benchmarks.lab.pieces import pieces_of, whole_pieces
+from benchmarks.lab.pieces import WRITES_SOON, pieces_of, whole_pieces
 from benchmarks.scenario import Options, Target
 from benchmarks.trial import our_trials
 
@@ -49,8 +49,9 @@ TARGETS = (
 async def measure(options: Options) -> AsyncGenerator[Run, None]:
     """Yield the runs, number of hosts by number of hosts; each repeat starts all roles anew."""
     for hosts in options.hosts:
+        chosen = replace(options, hosts=(hosts,), repeat=1)
         for _ in range(options.repeat):
-            runs = our_trials(replace(options, hosts=(hosts,), repeat=1), _once)
+            runs = our_trials(chosen, _once, agent=WRITES_SOON)
             async with contextlib.aclosing(runs):
                 async for run in runs:
                     yield run
