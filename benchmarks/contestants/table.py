@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.contestants.chain import chain
+from benchmarks.contestants.downloads import downloads
 from benchmarks.contestants.roles import roles
 
 if TYPE_CHECKING:
@@ -15,4 +16,5 @@ if TYPE_CHECKING:
 CONTESTANTS: Mapping[str, Contestant] = {
     "roles": roles,
     "chain": chain,
+    "http": downloads,
 }
