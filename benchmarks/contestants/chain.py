@@ -45,6 +45,8 @@ class Chain:
         for host, following in zip(self._hosts, (*self._hosts[1:], None), strict=True):
             onward = [] if following is None else [following.address, _PORT]
             target = self._target(image, host)
+            # Removed with the next offer: repeats would fill the memory.
+            self._programs.callback(target.unlink, missing_ok=True)
             receive = [*_PROGRAM, "receive", target, str(image.size), _PORT, *onward]
             running = self._lab.process(host, "agent", receive)
             receiver = await self._programs.enter_async_context(running)
