@@ -20,7 +20,9 @@ class Connections:
     def __init__(self, world: World) -> None:
         self.source = np.empty(0, dtype=np.int32)
         self.target = np.empty(0, dtype=np.int32)
-        self._limit = world.connections_limit
+        self._limits = [world.connections_limit] * world.nodes
+        if world.source_connections:
+            self._limits[world.source] = world.source_connections
         self._known: set[tuple[int, int]] = set()
         self._degree = [0] * world.nodes
         self._nodes = world.nodes
@@ -42,7 +44,7 @@ class Connections:
             pair = (one, other) if one < other else (other, one)
             if pair in self._known:
                 continue
-            if max(self._degree[one], self._degree[other]) >= self._limit:
+            if self._is_full(one) or self._is_full(other):
                 self.refused += 1
                 continue
             self._known.add(pair)
@@ -56,15 +58,15 @@ class Connections:
             self._sort()
         return made
 
+    def _is_full(self, node: int) -> bool:
+        return self._degree[node] >= self._limits[node]
 
     def _sort(self) -> None:
         self._by_source = np.argsort(self.source, kind="stable")
         counts = np.bincount(self.source, minlength=self._nodes)
         self._starts = np.concatenate((np.zeros(1, dtype=np.intp), np.cumsum(counts)))
 
-    def streams_from(
-        self, nodes: NDArray[np.intp]
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def streams_from(self, nodes: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the streams out of each node, and for each of them which of ``nodes`` it is of."""
         first, count = self._starts[nodes], self._starts[nodes + 1] - self._starts[nodes]
         of = np.repeat(np.arange(len(nodes)), count)

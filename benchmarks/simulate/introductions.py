@@ -5,6 +5,7 @@ Slices are always those of the tracker's :class:`~tracker.handout.slices.Deal`.
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmarks.simulate.tracker_side import News, TrackerSide
@@ -58,8 +59,10 @@ class Pairs:
     """Tried, and not in the tracker: host k of a rack meets host k of the rack that feeds it.
 
     Racks are a tree: rack 0, the source's, feeds the first ``fan_out`` others, each of them as many
-    more; with 0 it feeds all, with 1 they are a chain. In its own rack a host meets as many as a
-    handout has places. Only rack 0 meets the source. ``gateways`` of each rack are in pairs.
+    more; with 0 it feeds all, with 1 they are a chain. ``gateways`` of each rack are in pairs, and
+    share the pieces out; those of rack 0 meet the source instead. In its own rack every host meets
+    equally many, ``numwant`` or all: host k those at a few distances from k, the same for all,
+    drawn at random.
     """
 
     def __init__(self, world: World, rack: NDArray[Any]) -> None:
@@ -72,6 +75,10 @@ class Pairs:
             self._place.append((number, len(self._members[number])))
             self._members[number].append(node)
         self._here: set[int] = set()
+        rng = random.Random(world.seed)  # noqa: S311 - reproducible, not secret
+        longest = max(map(len, self._members)) // 2
+        reach = min(longest, max(1, world.numwant // 2))
+        self._distances = rng.sample(range(1, longest + 1), reach)
         self._deals = [Deal() for _ in range(world.racks)]
 
     def join(self, node: int) -> None:
@@ -81,7 +88,7 @@ class Pairs:
             return
         number, k = self._place[node]
         self.news.pairs += [(node, other) for other in self._wanted(number, k) & self._here]
-        if self._world.slices == "none":
+        if self._world.slices == "none" or not self._is_gateway(k):
             return
         deal = self._deals[number if self._world.slices == "rack" else 0]
         for endpoint, slice_ in deal.join(node.to_bytes(4, "big")).items():
@@ -89,11 +96,11 @@ class Pairs:
 
     def _wanted(self, number: int, k: int) -> set[int]:
         near = self._members[number]
-        reach = max(1, self._world.numwant // 2)
-        wanted = {near[(k + step) % len(near)] for step in range(-reach, reach + 1)} - {near[k]}
-        if not number:
-            wanted.add(self._world.source)
+        signed = [sign * distance for distance in self._distances for sign in (-1, 1)]
+        wanted = {near[(k + distance) % len(near)] for distance in signed} - {near[k]}
         if self._is_gateway(k):
+            if not number:
+                wanted.add(self._world.source)
             for other in self._linked(number):
                 members = self._members[other]
                 wanted.add(members[k % len(members)])

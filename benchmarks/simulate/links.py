@@ -39,9 +39,7 @@ class Links:
         self._levels = [capacity.copy() for capacity in self._capacities]
         self._iterations = 6 if world.hosts <= 128 else 2
 
-    def rates(
-        self, source: NDArray[np.int32], target: NDArray[np.int32]
-    ) -> NDArray[np.float64]:
+    def rates(self, source: NDArray[np.int32], target: NDArray[np.int32]) -> NDArray[np.float64]:
         """Return the rates of connections that carry something, in pieces per piece time."""
         crossed = [source, target]
         far = np.empty(0, dtype=np.intp)
@@ -63,9 +61,7 @@ class Links:
         assert len(rates) == count  # noqa: S101 - one for each
         return rates, levels
 
-    def _adjust(
-        self, crossed: list[NDArray[np.int32]], far: NDArray[np.intp], count: int
-    ) -> None:
+    def _adjust(self, crossed: list[NDArray[np.int32]], far: NDArray[np.intp], count: int) -> None:
         rates, levels = self._lowest(crossed, far, count)
         for number, (ids, seen) in enumerate(zip(crossed, levels, strict=True)):
             own = rates if number < 2 else rates[far]

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 #: Units of one piece.
 PIECE = 1 << 20
 _NOT_TO_ASK = np.uint32(1 << 31)
-_NEVER = np.uint32(0xFFFFFFFF)
 _FACTOR = 3
 _USUAL = 4
 #: Of nobody's slice: no piece is number -1 modulo this.
@@ -62,7 +61,8 @@ class Pieces:
         self._rank = rng.integers(0, 1 << 16, shape, dtype=np.uint32)
         self._rank += np.uint32((self._usual_weight - 2) << 16)
         self._rank[world.source] |= _NOT_TO_ASK
-        self._scratch = np.zeros(shape[0] * shape[1], dtype=np.int32)
+        #: For each piece that a node has 0, else what makes a rank one not to ask for.
+        self._withheld = np.where(self.has, np.uint32(0), _NOT_TO_ASK)
 
     def deal(self, node: int, k: int, n: int) -> None:
         """Give a node a slice, every piece that is ``k`` modulo ``n``."""
@@ -81,9 +81,7 @@ class Pieces:
         is_own = pieces % self._modulus[nodes] == self._slice[nodes]
         return np.where(is_own, self._own_weight, self._usual_weight)
 
-    def heard(
-        self, nodes: NDArray[np.intp], pieces: NDArray[np.intp]
-    ) -> NDArray[np.bool_]:
+    def heard(self, nodes: NDArray[np.intp], pieces: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Note that a neighbour of each node has a piece; return which ones it can ask for."""
         keys = nodes * self.count + pieces
         weights = self._weight(nodes, pieces).astype(np.uint32) << np.uint32(16)
@@ -97,23 +95,18 @@ class Pieces:
         pieces = np.flatnonzero(self.has[other])
         self.heard(np.full(len(pieces), node), pieces)
 
-    def choose(
-        self, sources: NDArray[np.int32], targets: NDArray[np.int32]
-    ) -> NDArray[np.int32]:
+    def choose(self, sources: NDArray[np.int32], targets: NDArray[np.int32]) -> NDArray[np.int32]:
         """Return which piece each target would ask its source for; -1 where there is none."""
         chosen = np.empty(len(sources), dtype=np.int32)
         for first in range(0, len(sources), _ROWS):
             rows = slice(first, first + _ROWS)
-            ranks = self._rank[targets[rows]]
-            ranks[~self.has[sources[rows]]] = _NEVER
+            ranks = self._rank[targets[rows]] | self._withheld[sources[rows]]
             best = ranks.argmin(axis=1)
             is_none = ranks[np.arange(len(best)), best] >= _NOT_TO_ASK
             chosen[rows] = np.where(is_none, -1, best)
         return chosen
 
-    def is_open(
-        self, targets: NDArray[np.int32], pieces: NDArray[np.int32]
-    ) -> NDArray[np.bool_]:
+    def is_open(self, targets: NDArray[np.int32], pieces: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return of which pieces something can still be asked for."""
         still: NDArray[np.bool_] = self._open[targets, pieces] > 0
         return still
@@ -126,26 +119,29 @@ class Pieces:
     ) -> NDArray[np.int64]:
         """Ask for up to ``wants`` units of pieces; return how many are asked for.
 
-        Of several claims on one piece of one node one wins, the others get nothing this time.
+        Of several claims on one piece of one node the first gets what it wants, the next what is
+        left, and so on.
         """
         keys = targets.astype(np.int64) * self.count + pieces
-        order = np.arange(len(keys), dtype=np.int32)
-        self._scratch[keys] = order
-        won = np.flatnonzero(self._scratch[keys] == order)
-        keys, targets = keys[won], targets[won]
+        order = np.argsort(keys, kind="stable")
+        keys, wants = keys[order], wants[order]
+        first = np.flatnonzero(np.diff(keys, prepend=-1))
+        size = np.diff(first, append=len(keys))
+        before = np.cumsum(wants) - wants
+        before -= np.repeat(before[first], size)
         left, rank = self._open.reshape(-1), self._rank.reshape(-1)
-        before = left[keys]
-        given = np.minimum(wants[won], before)
-        after = before - given
-        left[keys] = after
+        given = np.clip(left[keys] - before, 0, wants)
+        keys, totals = keys[first], np.add.reduceat(given, first) if len(first) else given
+        was_open = left[keys] > 0
+        left[keys] -= totals.astype(np.int32)
         ranks = rank[keys]
         is_begun = ((ranks >> np.uint32(16)) & np.uint32(0x7FFF)) % _FACTOR == 0
-        ranks -= ((given > 0) & ~is_begun).astype(np.uint32) << np.uint32(16)
-        is_taken = (after == 0) & (before > 0)
+        ranks -= ((totals > 0) & ~is_begun).astype(np.uint32) << np.uint32(16)
+        is_taken = (left[keys] == 0) & was_open
         rank[keys] = np.where(is_taken, ranks | _NOT_TO_ASK, ranks)
-        np.subtract.at(self.open_pieces, targets[is_taken], 1)
+        np.subtract.at(self.open_pieces, keys[is_taken] // self.count, 1)
         claimed = np.zeros(len(order), dtype=np.int64)
-        claimed[won] = given
+        claimed[order] = given
         return claimed
 
     def give_back(
@@ -177,6 +173,7 @@ class Pieces:
         done = np.unique(keys[missing[keys] == 0])
         nodes, numbers = np.divmod(done, self.count)
         self.has[nodes, numbers] = True
+        self._withheld[nodes, numbers] = 0
         np.subtract.at(self.lacking, nodes, 1)
         return nodes, numbers
 

@@ -40,7 +40,9 @@ class Requests:
         self._least, self._most = _LEAST_BLOCKS * block, world.request_queue * block
         self._queue_time = _QUEUE_SECONDS / world.piece_seconds
         self._slots = 3 + int(np.ceil(self._most / PIECE)) + int(np.ceil(self._step))
-        self._rounds = 24 if world.hosts <= 128 else 6
+        # Of many hosts a queue is filled up when half of it is gone, to save half of the choices.
+        self._slack = 0.0 if world.hosts <= 128 else 0.5
+        self._rounds = 24 if world.hosts <= 128 else 12
         self.piece = np.empty((0, self._slots), dtype=np.int32)
         self.units = np.empty((0, self._slots), dtype=np.int64)
         self.depth = np.empty(0, dtype=np.int8)
@@ -69,43 +71,47 @@ class Requests:
             self.rate * (self._queue_time * PIECE), self._least, self._most
         ) + self.rate * (self._step * PIECE)
         wants = depth_units.astype(np.int64) - self.outstanding
-        is_short = (wants >= self._block) | (self.outstanding == 0)
+        soon = self.rate * (self._step * PIECE)
+        is_short = (wants >= np.maximum(self._block, depth_units * self._slack)) | (
+            self.outstanding <= soon
+        )
         streams = np.flatnonzero(is_short & ~self.is_dry & ~self.is_closed)
         rng.shuffle(streams)
+        last = self.depth[streams] - 1
+        pieces = np.where(last >= 0, self.piece[streams, np.maximum(last, 0)], -1)
+        wants = wants[streams]
         for _ in range(self._rounds):
             if not len(streams):
                 return
-            streams, left = self._ask(streams, wants[streams])
-            wants[streams] = left
+            streams, pieces, wants = self._ask(streams, pieces, wants)
 
     def _ask(
-        self, streams: NDArray[np.intp], wants: NDArray[np.int64]
-    ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-        """Claim one piece for each stream; return the streams that want more, and how much."""
+        self, streams: NDArray[np.intp], pieces: NDArray[np.int32], wants: NDArray[np.int64]
+    ) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.int64]]:
+        """Claim units of one piece for each stream; return those that want more, and what of.
+
+        The piece is that of ``pieces``, or the best there is where that is -1 or taken.
+        """
         targets = self._connections.target[streams]
-        last = self.depth[streams] - 1
-        pieces = np.where(last >= 0, self.piece[streams, np.maximum(last, 0)], -1)
-        goes_on = (last >= 0) & self._pieces.is_open(targets, pieces)
-        search = np.flatnonzero(~goes_on)
-        found = self._pieces.choose(
-            self._connections.source[streams[search]], targets[search]
-        )
-        pieces[search] = found
+        pieces = np.where((pieces >= 0) & self._pieces.is_open(targets, pieces), pieces, -1)
+        search = np.flatnonzero(pieces < 0)
+        sources = self._connections.source[streams[search]]
+        found = pieces[search] = self._pieces.choose(sources, targets[search])
         self.is_dry[streams[search[found < 0]]] = True
-        has_room = goes_on | (last + 1 < self._slots)
-        able = np.flatnonzero((pieces >= 0) & has_room)
-        streams, targets, pieces = streams[able], targets[able], pieces[able]
-        claimed = self._pieces.claim(targets, pieces, np.maximum(wants[able], 1))
-        slot = np.where(goes_on[able], last[able], last[able] + 1)
+        last = self.depth[streams] - 1
+        goes_on = (last >= 0) & (self.piece[streams, np.maximum(last, 0)] == pieces)
+        able = np.flatnonzero((pieces >= 0) & (goes_on | (last + 1 < self._slots)))
+        streams, pieces, wants = streams[able], pieces[able], wants[able]
+        claimed = self._pieces.claim(targets[able], pieces, np.maximum(wants, 1))
+        slot = np.where(goes_on, last, last + 1)[able]
         got = np.flatnonzero(claimed)
         at = streams[got], slot[got]
         self.piece[at] = pieces[got]
         self.units[at] += claimed[got]
         self.depth[streams[got]] = slot[got] + 1
         self.outstanding[streams[got]] += claimed[got]
-        left = wants[able] - claimed
-        more = left >= self._block
-        return streams[more], left[more]
+        more = wants - claimed >= self._block
+        return streams[more], pieces[more], (wants - claimed)[more]
 
     def _end_game(self) -> None:
         """Let go of what is queued by those who have nothing else to ask for."""

@@ -13,10 +13,11 @@ from benchmarks.simulate.introductions import introductions
 from benchmarks.simulate.links import Links
 from benchmarks.simulate.pieces import PIECE, Pieces
 from benchmarks.simulate.requests import Requests
-from benchmarks.simulate.world import World
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from benchmarks.simulate.world import World
 
 #: A node with fewer connections for so many seconds asks for more, as ``swarm/membership.py`` does.
 _FEW_PEERS = 2

@@ -66,7 +66,7 @@ class _Ear(Outbox):
 
 
 class _OneDeal(Reports):
-    """Shares the pieces out among all nodes, whatever their rack: what it would be without racks."""
+    """Shares the pieces out among all nodes, as if nobody had a rack."""
 
     @staticmethod
     def _deal_key(attendee: Attendee, key: bytes) -> tuple[bytes, bytes]:
@@ -97,9 +97,7 @@ class TrackerSide:
         self._announcer = Announcer(swarms, terms, policy=_policy(world), rng=rng)
         self._roster = Roster(clock=lambda: 0.0)
         reports = _OneDeal if world.slices == "all" else Reports
-        self._reports = reports(
-            swarms, self._announcer, self._roster, refresh_seconds=_FOR_EVER
-        )
+        self._reports = reports(swarms, self._announcer, self._roster, refresh_seconds=_FOR_EVER)
         self._attendees: dict[int, Attendee] = {}
 
     def join(self, node: int) -> None:

@@ -31,7 +31,7 @@ class World:
     hosts: int = 100
     racks: int = 1
     pieces: int = 1024
-    image_bytes: int = 2 << 30
+    image_bytes: int = 1 << 30
     #: Of a host's link, bits per second, each way.
     rate: float = 1e9
     #: Share of the hosts that have a slower link, and how much of ``rate`` that has.
@@ -45,12 +45,12 @@ class World:
     numwant: int = 50
     #: Far ones of each 50 in a rack-aware handout.
     remote: int = 4
-    #: Whose pieces are shared out: nobody's, those of all hosts together, or of each rack.
+    #: Among whom the pieces are shared out: nobody, all hosts together, or those of each rack.
     slices: str = "rack"
     #: Priority (libtorrent's 5 to 7) of pieces in the own slice; those of all others have 4.
     slice_priority: int = 5
-    #: With pairs: hosts of each rack that have one, 0 for all, and racks that one rack feeds, 0 for
-    #: all others.
+    #: With pairs: hosts of each rack that have one (or the source) and a slice, 0 for all; and
+    #: racks that one rack feeds, 0 for all others.
     gateways: int = 0
     fan_out: int = 0
     #: Most that a host takes from peers of other racks together, in host links; 0 is no limit.
@@ -63,6 +63,8 @@ class World:
     #: Outstanding requests of one connection, in blocks of 16 KiB: at most, and for one second.
     request_queue: int = 16
     connections_limit: int = 500
+    #: Of the source; 0 is the same.
+    source_connections: int = 0
     #: Seconds from the tracker's word to a connection that carries requests.
     latency_seconds: float = 0.03
     #: Share of every link that headers, requests, HAVEs and the other direction's ACKs take.
