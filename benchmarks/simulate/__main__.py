@@ -7,7 +7,9 @@ import json
 import shlex
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, fields
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         help="answer the fixed set of questions for crowds of so many (default %(const)s), and "
         "write a dated report",
     )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes that answer them"
+    )
     parser.add_argument("--results", type=Path, default=report.RESULTS, metavar="DIRECTORY")
     parser.add_argument(
         "--check",
@@ -103,19 +108,27 @@ def _questions(arguments: argparse.Namespace, command: str) -> int:
         hosts = tuple(int(count) for count in arguments.questions.split(","))
     except ValueError:
         raise ConfigurationError("--questions: numbers of hosts, such as 100,1000") from None
-    compared = check.compare()
-    answers: list[report.Answer] = []
-    paths: list[Path] = []
-    for question, case, world in questions(hosts):
-        began = time.process_time()
-        found = figures(simulate(world))
-        seconds = time.process_time() - began
-        answers.append(report.Answer(question, case, world, found, seconds))
-        print(f"{case}: last {found['last']:.3f} ({seconds:.0f} s)", flush=True)  # noqa: T201
-        # After each, so that what is known is kept whatever ends a long run.
-        paths = report.write(answers, compared, command, arguments.results)
+    compared, paths = check.compare(), []
+    answers: dict[int, report.Answer] = {}
+    asked = list(questions(hosts))
+    with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
+        # The largest are the last: they take longest, and begin first.
+        waiting = {pool.submit(_answer, *asked[n]): n for n in reversed(range(len(asked)))}
+        for done in as_completed(waiting):
+            answer = answers[waiting[done]] = done.result()
+            last, seconds = answer.figures["last"], answer.seconds
+            print(f"{answer.case}: last {last:.3f} ({seconds:.0f} s)", flush=True)  # noqa: T201
+            # After each, so that what is known is kept whatever ends a long run.
+            told = [answers[number] for number in sorted(answers)]
+            paths = report.write(told, compared, command, arguments.results)
     print(*(f"written: {path}" for path in paths), sep="\n")  # noqa: T201
     return 0
+
+
+def _answer(question: str, case: str, world: World) -> report.Answer:
+    began = time.process_time()
+    found = figures(simulate(world))
+    return report.Answer(question, case, world, found, time.process_time() - began)
 
 
 def _check(path: str) -> int:
