@@ -6,10 +6,7 @@ import argparse
 import json
 import shlex
 import sys
-import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, fields
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +14,7 @@ from swarm.errors import ConfigurationError
 
 try:
     from benchmarks.simulate import check, report
+    from benchmarks.simulate.answers import answers
     from benchmarks.simulate.figures import figures
     from benchmarks.simulate.questions import questions
     from benchmarks.simulate.swarm import simulate
@@ -28,6 +26,8 @@ except ModuleNotFoundError as error:
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from benchmarks.simulate.answers import Answer
 
 _WRONG = 2
 #: Options that are not simply the name of a world's field.
@@ -108,27 +108,17 @@ def _questions(arguments: argparse.Namespace, command: str) -> int:
         hosts = tuple(int(count) for count in arguments.questions.split(","))
     except ValueError:
         raise ConfigurationError("--questions: numbers of hosts, such as 100,1000") from None
-    compared, paths = check.compare(), []
-    answers: dict[int, report.Answer] = {}
-    asked = list(questions(hosts))
-    with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
-        # The largest are the last: they take longest, and begin first.
-        waiting = {pool.submit(_answer, *asked[n]): n for n in reversed(range(len(asked)))}
-        for done in as_completed(waiting):
-            answer = answers[waiting[done]] = done.result()
-            last, seconds = answer.figures["last"], answer.seconds
-            print(f"{answer.case}: last {last:.3f} ({seconds:.0f} s)", flush=True)  # noqa: T201
-            # After each, so that what is known is kept whatever ends a long run.
-            told = [answers[number] for number in sorted(answers)]
-            paths = report.write(told, compared, command, arguments.results)
+    compared = check.compare()
+    paths: list[Path] = []
+    known: dict[int, Answer] = {}
+    for number, found in answers(list(questions(hosts)), arguments.jobs):
+        known[number] = found
+        print(f"{found.case}: last {found.figures['last']:.3f} ({found.seconds:.0f} s)", flush=True)  # noqa: T201
+        # After each, so that what is known is kept whatever ends a long run.
+        told = [known[number] for number in sorted(known)]
+        paths = report.write(told, compared, command, arguments.results)
     print(*(f"written: {path}" for path in paths), sep="\n")  # noqa: T201
     return 0
-
-
-def _answer(question: str, case: str, world: World) -> report.Answer:
-    began = time.process_time()
-    found = figures(simulate(world))
-    return report.Answer(question, case, world, found, time.process_time() - began)
 
 
 def _check(path: str) -> int:

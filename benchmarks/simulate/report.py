@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from swarm.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from benchmarks.simulate.answers import Answer
     from benchmarks.simulate.check import Compared
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -40,17 +41,6 @@ _MORE = {
     "last_fast": "last of the fast",
     "unfinished": "never done",
 }
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One simulated world, the question that it answers, and its figures."""
-
-    question: str
-    case: str
-    world: World
-    figures: dict[str, float]
-    seconds: float
 
 
 def write(
