@@ -10,6 +10,7 @@ from benchmarks.simulate.figures import figures
 from benchmarks.simulate.swarm import simulate
 from benchmarks.simulate.world import World
 from swarm.errors import ConfigurationError
+from swarm.metainfo import piece_length
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,8 +54,17 @@ class Compared:
 
 
 def _lab(hosts: int, rate: float, least: float, most: float, slices: str = "rack") -> Measured:
-    world = World(hosts=hosts, rate=rate, image_bytes=128 << 20, pieces=512, slices=slices)
+    size = 128 << 20
+    world = World(
+        hosts=hosts, rate=rate, image_bytes=size, pieces=512, slices=slices, request_queue=16
+    )
     return Measured(world, least, most)
+
+
+def _queue(blocks: int, last: float) -> Measured:
+    """Return what ``swarm/engine/profiles.py`` quotes for queues of so many blocks."""
+    world = World(hosts=8, rate=25e6, image_bytes=32 << 20, pieces=512, request_queue=blocks)
+    return Measured(world, last, last)
 
 
 #: Measured by hand before there were reports: 128 MiB in pieces of 256 KiB, queues of 16 blocks.
@@ -63,8 +73,11 @@ BY_HAND = (
     _lab(8, 50e6, 1.05, 1.10),
     _lab(8, 50e6, 1.13, 1.19, slices="none"),
     _lab(16, 32e6, 1.10, 1.13),
+    _queue(16, 1.13),
+    _queue(4, 1.07),
+    _queue(2, 1.03),
     Measured(
-        World(hosts=32, rate=16e6, image_bytes=64 << 20, pieces=256),
+        World(hosts=32, rate=16e6, image_bytes=64 << 20, pieces=256, request_queue=16),
         1.29,
         1.35,
         "does not count: the processor was 90 % busy",
@@ -81,6 +94,7 @@ BY_HAND = (
                 slices="all",
                 handout=handout,
                 numwant=8,
+                request_queue=16,
             ),
             last,
             last,
@@ -111,9 +125,6 @@ def measured(path: Path, contestant: str = "roles") -> list[Measured]:
 
 
 def _world(options: dict[str, float], hosts: int) -> World:
-    # Imported here, as it is the only part of the roles that a simulation needs.
-    from swarm.metainfo import piece_length  # noqa: PLC0415
-
     size, rate = int(options["image_bytes"]), float(options["rate"])
     uplink = float(options.get("uplink", 0)) / rate
     pieces = -(-size // piece_length(size))

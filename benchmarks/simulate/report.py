@@ -118,7 +118,7 @@ def _lines(
 
 
 def _told(world: World) -> str:
-    names = ["image_bytes", "pieces", "rate", "numwant", "remote", "slices", "request_queue"]
+    names = ["image_bytes", "pieces", "rate", "numwant", "remote", "slices", "queue_blocks"]
     names += ["connections_limit", "latency_seconds", "overhead", "seed"]
     return _words({name: getattr(world, name) for name in names})
 

@@ -1,6 +1,6 @@
 """What each stream has been asked for and has not delivered yet: a queue, as deep as libtorrent's.
 
-A host keeps up to ``request_queue`` blocks outstanding at each neighbour, or what it gets from it
+A host keeps up to ``queue_blocks`` blocks outstanding at each neighbour, or what it gets from it
 in one second if that is less. It asks for more as blocks arrive, goes on with the piece that it
 asked for last while something of that is free, and chooses another one then. What is queued is
 decided: nobody else is asked for it - until everything is queued somewhere. Then libtorrent asks
@@ -37,7 +37,7 @@ class Requests:
         self._step = world.step_length
         block = world.block * PIECE
         self._block = max(1, int(block))
-        self._least, self._most = _LEAST_BLOCKS * block, world.request_queue * block
+        self._least, self._most = _LEAST_BLOCKS * block, world.queue_blocks * block
         self._queue_time = _QUEUE_SECONDS / world.piece_seconds
         self._slots = 3 + int(np.ceil(self._most / PIECE)) + int(np.ceil(self._step))
         # Of many hosts a queue is filled up when half of it is gone, to save half of the choices.

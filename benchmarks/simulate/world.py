@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from swarm.engine.profiles import request_queue
 from swarm.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ class World:
     #: Of a storm, as a share of F/c.
     storm: float = 1.0
 
-    #: Outstanding requests of one connection, in blocks of 16 KiB: at most, and for one second.
-    request_queue: int = 16
+    #: Most requests of 16 KiB outstanding at one connection; 0 is what the engine's rule says.
+    request_queue: int = 0
     connections_limit: int = 500
     #: Of the source; 0 is the same.
     source_connections: int = 0
@@ -109,6 +110,11 @@ class World:
     def block(self) -> float:
         """A block of 16 KiB, in pieces."""
         return BLOCK_BYTES * self.pieces / self.image_bytes
+
+    @property
+    def queue_blocks(self) -> int:
+        """Most requests outstanding at one connection."""
+        return self.request_queue or request_queue(int(self.rate))
 
     @property
     def step_length(self) -> float:

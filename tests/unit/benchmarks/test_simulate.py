@@ -28,7 +28,7 @@ WORLDS = [
     replace(SMALL, handout="completeness", arrival="storm", storm=0.5),
     replace(SMALL, handout="pairs", gateways=4, fan_out=1, far_cap=0.5),
     replace(SMALL, arrival="half-late", numwant=4),
-    replace(SMALL, slow_share=0.1, request_queue=64),
+    replace(SMALL, slow_share=0.1, slow_rate=0.5, request_queue=64),
     replace(SMALL, hosts=1, racks=1),
 ]
 
