@@ -24,7 +24,7 @@ class Connections:
         if world.source_connections:
             self._limits[world.source] = world.source_connections
         self._known: set[tuple[int, int]] = set()
-        self._degree = [0] * world.nodes
+        self._degree = np.zeros(world.nodes, dtype=np.int64)
         self._nodes = world.nodes
         self._by_source = np.empty(0, dtype=np.intp)
         self._starts = np.zeros(world.nodes + 1, dtype=np.intp)
@@ -35,7 +35,11 @@ class Connections:
 
     def degree(self, node: int) -> int:
         """Return how many connections a node has."""
-        return self._degree[node]
+        return int(self._degree[node])
+
+    def degrees(self) -> NDArray[np.int64]:
+        """Return how many connections each node has."""
+        return self._degree
 
     def connect(self, pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         """Connect pairs of nodes; return those that are new, and whom neither side refused."""
@@ -59,7 +63,7 @@ class Connections:
         return made
 
     def _is_full(self, node: int) -> bool:
-        return self._degree[node] >= self._limits[node]
+        return self._degree[node] >= self._limits[node]  # type: ignore[no-any-return]
 
     def _sort(self) -> None:
         self._by_source = np.argsort(self.source, kind="stable")

@@ -1,11 +1,11 @@
 """What each stream has been asked for and has not delivered yet: a queue, as deep as libtorrent's.
 
-A host keeps up to ``queue_blocks`` blocks outstanding at each neighbour, or what it gets from it
-in one second if that is less. It asks for more as blocks arrive, goes on with the piece that it
-asked for last while something of that is free, and chooses another one then. What is queued is
-decided: nobody else is asked for it - until everything is queued somewhere. Then libtorrent asks
-for blocks twice (end game); here what is queued beyond the next step goes back, to be asked of
-anybody who has it, so the end game costs no bytes.
+A host keeps outstanding at each neighbour what it gets from it in one second, at most as many blocks
+as the engine's rule allows, and two where the rule says so for many neighbours. It asks for more as
+blocks arrive, goes on with the piece that it asked for last while something of that is free, and
+chooses another one then. What is queued is decided: nobody else is asked for it - until everything
+is queued somewhere. Then libtorrent asks for blocks twice (end game); here what is queued beyond
+the next step goes back, to be asked of anybody who has it, so the end game costs no bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.simulate.pieces import PIECE
+from swarm.engine.profiles import queue_seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
     from benchmarks.simulate.pieces import Pieces
     from benchmarks.simulate.world import World
 
-#: libtorrent's ``min_request_queue``, and our ``request_queue_time``.
+#: libtorrent's ``min_request_queue``.
 _LEAST_BLOCKS = 2
-_QUEUE_SECONDS = 1.0
 
 
 class Requests:
@@ -38,7 +38,14 @@ class Requests:
         block = world.block * PIECE
         self._block = max(1, int(block))
         self._least, self._most = _LEAST_BLOCKS * block, world.queue_blocks * block
-        self._queue_time = _QUEUE_SECONDS / world.piece_seconds
+        #: By number of connections: what is outstanding is what comes in so many piece times.
+        self._queue_times = np.array(
+            [
+                (1 if world.request_queue else queue_seconds(peers)) / world.piece_seconds
+                for peers in range(world.nodes + 1)
+            ]
+        )
+        self._queue_time = np.empty(0)
         self._slots = 3 + int(np.ceil(self._most / PIECE)) + int(np.ceil(self._step))
         # Of many hosts a queue is filled up when half of it is gone, to save half of the choices.
         self._slack = 0.0 if world.hosts <= 128 else 0.5
@@ -55,6 +62,8 @@ class Requests:
 
     def grow(self) -> None:
         """Make room for new connections."""
+        degrees = self._connections.degrees()
+        self._queue_time = self._queue_times[degrees[self._connections.target]]
         more = len(self._connections) - len(self.depth)
         self.piece = np.concatenate((self.piece, np.zeros((more, self._slots), dtype=np.int32)))
         self.units = np.concatenate((self.units, np.zeros((more, self._slots), dtype=np.int64)))
@@ -68,7 +77,7 @@ class Requests:
         """Ask for as much as the queues hold, and what the step will deliver."""
         self._end_game()
         depth_units = np.clip(
-            self.rate * (self._queue_time * PIECE), self._least, self._most
+            self.rate * self._queue_time * PIECE, self._least, self._most
         ) + self.rate * (self._step * PIECE)
         wants = depth_units.astype(np.int64) - self.outstanding
         soon = self.rate * (self._step * PIECE)

@@ -61,7 +61,8 @@ class World:
     #: Of a storm, as a share of F/c.
     storm: float = 1.0
 
-    #: Most requests of 16 KiB outstanding at one connection; 0 is what the engine's rule says.
+    #: Most requests of 16 KiB outstanding at one connection; 0 is what the engine's rule says,
+    #: which goes by the link's rate and the number of connections.
     request_queue: int = 0
     connections_limit: int = 500
     #: Of the source; 0 is the same.
