@@ -3,9 +3,10 @@
 A host keeps outstanding at each neighbour what it gets from it in one second, at most as many
 blocks as the engine's rule allows, and two where the rule says so for many neighbours. It asks for
 more as blocks arrive, goes on with the piece that it asked for last while something of that is
-free, and chooses another one then. What is queued is decided: nobody else is asked for it - until everything
-is queued somewhere. Then libtorrent asks for blocks twice (end game); here what is queued beyond
-the next step goes back, to be asked of anybody who has it, so the end game costs no bytes.
+free, and chooses another one then. What is queued is decided: nobody else is asked for it - until
+everything is queued somewhere. Then libtorrent asks for blocks twice (end game); here what is
+queued beyond the next step goes back, to be asked of anybody who has it, so the end game costs no
+bytes.
 """
 
 from __future__ import annotations
