@@ -34,25 +34,7 @@ class Introductions(Protocol):
 
 def introductions(world: World, rack: NDArray[Any]) -> Introductions:
     """Return what the world's ``handout`` names."""
-    if world.handout == "nobody":
-        return Nobody()
     return Pairs(world, rack) if world.handout == "pairs" else TrackerSide(world, rack)
-
-
-class Nobody:
-    """Tells nobody anything: the negative control."""
-
-    def __init__(self) -> None:
-        self.news = News()
-
-    def join(self, node: int) -> None:
-        """Say nothing."""
-
-    def complete(self, node: int) -> None:
-        """Say nothing."""
-
-    def want(self, node: int) -> None:
-        """Say nothing."""
 
 
 class Pairs:

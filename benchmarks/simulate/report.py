@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from benchmarks.simulate.check import Compared
 
 RESULTS = Path(__file__).parents[1] / "results"
+#: Of the Okabe-Ito palette, which colour-blind people can tell apart.
+_COLOURS = {"rack_aware": "#D55E00", "pairs": "#0072B2"}
+_MARKERS = {1: "o", 4: "s", 40: "^", 250: "D"}
 _COLUMNS = {
     "last": "last host",
     "p99": "p99",
@@ -194,21 +197,26 @@ def plot(answers: Sequence[Answer], path: Path) -> None:
         (("last", "last host / (F/c)"), ("source_sent", "seeder upload / image")),
         strict=True,
     ):
-        for label, points in _series(answers, name).items():
-            axes.plot(*zip(*sorted(points), strict=True), marker="o", label=label)
+        for (handout, racks), points in _series(answers, name).items():
+            axes.plot(
+                *zip(*sorted(points), strict=True),
+                color=_COLOURS.get(handout, "0.3"),
+                marker=_MARKERS.get(racks, "x"),
+                label=f"{handout}, {racks} rack{'s' * (racks > 1)}",
+            )
         axes.set(xscale="log", xlabel="hosts", ylabel=title)
         axes.axhline(1.0, color="0.6", linewidth=1)
         axes.grid(alpha=0.3)
-        if axes.lines:
-            axes.legend(frameon=False, fontsize=8)
+        if name == "last":
+            axes.legend(frameon=False, fontsize=8, loc="upper left")
     figure.savefig(path, dpi=110)
 
 
-def _series(answers: Sequence[Answer], name: str) -> dict[str, list[tuple[int, float]]]:
+def _series(answers: Sequence[Answer], name: str) -> dict[tuple[str, int], list[tuple[int, float]]]:
     """Return the points of each line: one for each way to hand out and number of racks."""
-    series: dict[str, list[tuple[int, float]]] = {}
+    series: dict[tuple[str, int], list[tuple[int, float]]] = {}
     for answer in answers:
-        if answer.question == SIZES and np.isfinite(answer.figures[name]):
-            label = f"{answer.world.handout}, racks: {answer.world.racks}"
-            series.setdefault(label, []).append((answer.world.hosts, answer.figures[name]))
+        world, value = answer.world, answer.figures[name]
+        if answer.question == SIZES and np.isfinite(value):
+            series.setdefault((world.handout, world.racks), []).append((world.hosts, value))
     return series

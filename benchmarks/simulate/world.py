@@ -22,7 +22,7 @@ BLOCK_BYTES = 16 << 10
 SLICES = ("none", "all", "rack")
 ARRIVALS = ("at-once", "storm", "half-late")
 #: Of the tracker; and those that are only tried here.
-HANDOUTS = ("rack_aware", "uniform", "completeness", "pairs", "nobody")
+HANDOUTS = ("rack_aware", "uniform", "completeness", "pairs")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class World:
     uplink: float = 0.0
 
     handout: str = "rack_aware"
-    #: Peers in a handout, as ``[tracker] default_numwant``.
+    #: Peers in a handout, as ``[tracker] default_numwant``; with 0 nothing arrives.
     numwant: int = 50
     #: Far ones of each 50 in a rack-aware handout.
     remote: int = 4

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from benchmarks.simulate import report
 from benchmarks.simulate.__main__ import main
+from benchmarks.simulate.answers import answers
 from benchmarks.simulate.check import BY_HAND, compare, measured
 from benchmarks.simulate.figures import figures
 from benchmarks.simulate.pieces import PIECE, Pieces
+from benchmarks.simulate.questions import SIZES
 from benchmarks.simulate.swarm import Swarm, simulate
 from benchmarks.simulate.world import World
 from swarm.errors import ConfigurationError
@@ -75,7 +78,7 @@ def test_a_seed_decides_everything() -> None:
 
 def test_without_a_handout_nothing_arrives() -> None:
     """The negative control: nobody is told of anybody, and it ends all the same."""
-    outcome = simulate(replace(SMALL, handout="nobody"))
+    outcome = simulate(replace(SMALL, numwant=0))
     assert np.isinf(outcome.done).all()
     assert outcome.sent.sum() == 0
     assert figures(outcome)["unfinished"] == SMALL.hosts
@@ -158,6 +161,22 @@ def test_the_command_line_writes_figures(tmp_path: Path) -> None:
     assert told["world"]["slices"] == "none"
     assert told["figures"]["last"] >= 1
     assert main(["--hosts", "2", "--racks", "3"]) == 2, "more racks than hosts"
+
+
+def test_a_report_says_all_that_was_answered(tmp_path: Path) -> None:
+    """As JSON, text and plot; answers come from other processes, in any order."""
+    worlds = [replace(SMALL, hosts=hosts, racks=1) for hosts in (4, 8)]
+    worlds.append(replace(SMALL, numwant=0, pieces=32, image_bytes=32 << 18))
+    asked = [(SIZES, f"case {number}", world) for number, world in enumerate(worlds)]
+    found = dict(answers(asked, jobs=2))
+    told = [found[number] for number in sorted(found)]
+    data, text, plot = report.write(told, compare(BY_HAND[:1]), "the command", tmp_path)
+    known = json.loads(data.read_text())
+    assert [answer["case"] for answer in known["answers"]] == ["case 0", "case 1", "case 2"]
+    assert known["answers"][2]["figures"]["last"] is None, "JSON has no infinity"
+    lines = text.read_text().splitlines()
+    assert any(line.startswith("| case 2 | never |") for line in lines)
+    assert plot.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_report_of_the_lab_is_read(tmp_path: Path) -> None:
