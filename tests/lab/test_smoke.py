@@ -108,7 +108,7 @@ def test_what_arrives_is_compared_with_the_image() -> None:
             image = make(lab.images, 1 << 20)
             async with copy(lab) as distribution:
                 done = await crowd(lab, distribution, image)
-            assert done.files["h1"].read_bytes() == image.path.read_bytes()
+                assert done.files["h1"].read_bytes() == image.path.read_bytes()
             with pytest.raises(RoleFailed, match="is not the image"):
                 await crowd(lab, _OneByteOff(), image)
 
