@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.lab.image import sha256
 from benchmarks.lab.meter import SAMPLE_SECONDS, Reading, metered
 from swarm.deadline import within
 from swarm.endings import end
 from swarm.errors import RoleFailed
+from swarm.hashing import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -160,7 +160,7 @@ async def _take_all(
 async def compare(image: Image, files: Iterable[Path]) -> None:
     """Raise :class:`~swarm.errors.RoleFailed` if a file is not the image."""
     for path in files:
-        if await asyncio.to_thread(sha256, path) != image.sha256:
+        if await asyncio.to_thread(digest_of, path, "sha256") != image.sha256:
             raise RoleFailed(f"{path} is not the image that was offered")
 
 

@@ -21,12 +21,24 @@ from swarm.piece_hashes import PieceHashes
 from swarm.torrent_version import TorrentVersion
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
 
 #: Glance's default hash (glance/common/config.py, hashing_algorithm).
 DEFAULT_ALGO = "sha512"
+
+_CHUNK_BYTES = 4 << 20
+
+
+def digest_of(path: Path, algo: str = DEFAULT_ALGO) -> str:
+    """Return the hash of a whole file, in hex; it blocks for as long as that takes."""
+    digest = hashlib.new(algo)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

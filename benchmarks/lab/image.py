@@ -9,6 +9,8 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from swarm.hashing import digest_of
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -63,7 +65,7 @@ def alter(image: Image, *, share: float) -> Image:
     with hidden.open("r+b") as file:
         file.seek((image.size - changed) // 2)
         file.write(os.urandom(changed))
-    return _placed(hidden, path, image.size, sha256(hidden), image.data)
+    return _placed(hidden, path, image.size, digest_of(hidden, "sha256"), image.data)
 
 
 def _placed(hidden: Path, path: Path, size: int, digest: str, data: int) -> Image:
@@ -71,12 +73,3 @@ def _placed(hidden: Path, path: Path, size: int, digest: str, data: int) -> Imag
     os.utime(hidden, (settled, settled))
     hidden.rename(path)
     return Image(path, size, digest, data)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -69,12 +69,13 @@ async def network(plan: Plan) -> AsyncIterator[Network]:
     Raises :class:`~swarm.errors.ConfigurationError` without the right or the tools.
     """
     check()
-    made = Network(plan, own_prefix())
+    prefix = own_prefix()
+    made = Network(plan, prefix)
     try:
         await _make(made)
         yield made
     finally:
-        await asyncio.shield(_remove(_namespaces(made._prefix + "-")))  # noqa: SLF001 - ours
+        await asyncio.shield(_remove(_namespaces(f"{prefix}-")))
 
 
 def check() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import shutil
 import signal
@@ -24,6 +23,7 @@ from swarm.agent_client import AgentClient
 from swarm.demo.screen import Board, print_summary
 from swarm.errors import NoSpace, RoleFailed, SwarmError
 from swarm.fleet import Fleet, Role
+from swarm.hashing import digest_of
 from swarm.messages import (
     ImageDocument,
     SeedDocument,
@@ -218,7 +218,7 @@ async def _deliver(
         await asyncio.gather(*both, return_exceptions=True)
     seconds = max(delivered for _, _, delivered in ended)
     seed = await _settled(seeds, image)
-    digest = await asyncio.to_thread(_sha512, path)
+    digest = await asyncio.to_thread(digest_of, path)
     outcome = Outcome(image.name, image.size, seconds)
     if seed is not None:
         outcome.uploaded_by_seeder = seed.uploaded
@@ -275,12 +275,4 @@ async def _seed_of(seeds: SeederClient, image: ImageDocument) -> SeedDocument | 
 def _matches(transfer: TransferDocument, digest: str) -> bool:
     if transfer.state is not TransferState.COMPLETE:
         return False
-    return _sha512(Path(transfer.destination_url[len("file://") :])) == digest
-
-
-def _sha512(path: Path) -> str:
-    digest = hashlib.sha512()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return digest_of(Path(transfer.destination_url[len("file://") :])) == digest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swarm.engine.profiles import EngineSettings, request_queue, settings_pack
+from swarm.engine.profiles import EngineSettings, queue_seconds, request_queue, settings_pack
 from swarm.link_rate import MEGABIT, link_rate
 from swarm.netns import entered
 from tests.privileges import needs_root
@@ -67,3 +67,8 @@ def test_an_operator_has_the_last_word() -> None:
     assert slow["max_allowed_in_request_queue"] == request_queue(50 * MEGABIT)
     own = settings_pack(EngineSettings(link_rate=50, request_queue=500))
     assert own["max_out_request_queue"] == own["max_allowed_in_request_queue"] == 500
+
+
+def test_with_more_than_a_few_peers_two_requests_wait_with_each() -> None:
+    """The least that libtorrent knows, by a setting of 0; a second's worth with fewer peers."""
+    assert [queue_seconds(peers) for peers in (0, 1, 4, 5, 50)] == [1, 1, 1, 0, 0]
